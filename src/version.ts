@@ -1,0 +1,8 @@
+/** Version of this package, read where it is installed. */
+import { readFileSync } from 'node:fs'
+
+const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  readonly version: string
+}
+
+export const VERSION: string = manifest.version
