@@ -1,0 +1,107 @@
+/** What happened: the only things that can move a node's state. Time and randomness come in with them. */
+import type { AttemptEvent, Result } from './attempt.ts'
+import type { ErrorCode } from './error.ts'
+import type { Batch, NodeRecord, Order, RunHeader } from './fact.ts'
+import type { AttemptId, NodeId, Oid, RunId, TaskId } from './id.ts'
+import type { MergeOutcome } from './integrate.ts'
+import type { TaskSpec } from './task.ts'
+
+export type Input =
+  /** Facts of others, or of earlier process lives (replay). */
+  | { readonly type: 'facts'; readonly batch: Batch }
+  /** Replay is over: decide what earlier lives left open. `adopted` attempts still run under this node. */
+  | { readonly type: 'started'; readonly adopted: readonly AdoptedAttempt[]; readonly record: NodeRecord }
+  | {
+      readonly type: 'submit'
+      readonly run: RunId
+      readonly header: RunHeader
+      readonly tasks: readonly (readonly [TaskId, TaskSpec])[]
+      readonly seal: boolean
+    }
+  /** A worker kind became available, or went away (`concurrency` 0). */
+  | {
+      readonly type: 'kind'
+      readonly kind: string
+      readonly inProcess: boolean
+      readonly concurrency: number
+    }
+  | { readonly type: 'members'; readonly live: readonly NodeId[] }
+  /** A member is gone: what it holds may be voided. */
+  | { readonly type: 'dead'; readonly node: NodeId }
+  | { readonly type: 'attempt-event'; readonly attempt: AttemptId; readonly event: AttemptEvent }
+  | { readonly type: 'attempt-ended'; readonly attempt: AttemptId; readonly result: Result }
+  /** The base of an attempt could not be made: two results it needs do not merge. */
+  | { readonly type: 'base-conflict'; readonly attempt: AttemptId; readonly reason: string }
+  | { readonly type: 'folded'; readonly run: RunId; readonly job: number; readonly outcome: MergeOutcome }
+  | {
+      readonly type: 'gated'
+      readonly run: RunId
+      readonly job: number
+      readonly ok: boolean
+      readonly exit: number | null
+      readonly output: string
+    }
+  | { readonly type: 'advanced'; readonly run: RunId; readonly job: number; readonly ok: boolean }
+  | {
+      readonly type: 'published'
+      readonly run: RunId
+      readonly job: number
+      readonly landed?: { readonly branch: string; readonly commit: Oid }
+      readonly problem?: Problem
+    }
+  /** An edge failed in the middle of a job: disk, git. Tried again later. */
+  | { readonly type: 'job-failed'; readonly run: RunId; readonly job: number; readonly problem: Problem }
+  /** Commits found on a run's ref whose accepts are missing on the board (a crash between the two). */
+  | { readonly type: 'recovered'; readonly run: RunId; readonly commits: readonly RecoveredCommit[] }
+  | {
+      readonly type: 'order'
+      readonly run: RunId /** A task, or `*` for the run. */
+      readonly subject: string
+      readonly order: Order
+    }
+  /** An outside worker asks for a task, or for this one. */
+  | {
+      readonly type: 'claim'
+      readonly run?: RunId
+      readonly task?: TaskId
+      readonly capabilities?: readonly string[]
+    }
+  /** A person or the worker gives a task back. */
+  | { readonly type: 'release'; readonly attempt: AttemptId; readonly reason: string }
+  /** Nothing new is started while this node lacks something, say disk space. What runs goes on. */
+  | { readonly type: 'intake'; readonly closed?: string }
+  | { readonly type: 'drain' }
+  | { readonly type: 'undrain' }
+  | { readonly type: 'tick' }
+
+export interface Problem {
+  readonly code: ErrorCode
+  readonly message: string
+}
+
+export interface AdoptedAttempt {
+  readonly attempt: AttemptId
+  /** When it began, for its timeout, as an age: clocks do not survive a process. */
+  readonly ageMs: number
+}
+
+export interface RecoveredCommit {
+  readonly task: TaskId
+  readonly round: number
+  readonly epoch: number
+  readonly by: NodeId
+  readonly position: number
+  readonly commit: Oid
+}
+
+/** An expected no, as a value (STYLE 3.3). */
+export interface Refusal {
+  readonly ok: false
+  readonly code: ErrorCode
+  readonly message: string
+  readonly context?: Readonly<Record<string, unknown>>
+}
+
+export type Reply = { readonly ok: true; readonly attempt?: AttemptId; readonly n?: number } | Refusal
+
+export type InputOf<T extends Input['type']> = Extract<Input, { type: T }>

@@ -1,0 +1,302 @@
+/**
+ * Who starts what, here and now (DESIGN 4). Ready tasks are taken in order of urgency; each must be admitted by slots, resources, group, exclusive name and
+ * scope. Alone, or first in the rendezvous order, a node starts at once; otherwise it waits its turn and then for the settle window.
+ */
+import { admit, give, roomFor, scopeKey, take } from './admit.ts'
+import type { Result } from './attempt.ts'
+import { backoffMs } from './backoff.ts'
+import { claimRank } from './claim.ts'
+import { mayStart } from './derive.ts'
+import { slotKey, type VoidReason } from './fact.ts'
+import { type AttemptId, attemptId, type DurationMs, type NodeId, type Slot } from './id.ts'
+import { AGENT_IDLE_STEPS, AGENT_LOOP_CALLS, BATCH_STARTS_MAX } from './limit.ts'
+import { needsSettled } from './merge-base.ts'
+import { type LocalAttempt, type NodeState, type Pool, PROCESS_POOL } from './node-state.ts'
+import type { Room } from './ready-queue.ts'
+import { startRequest } from './start-request.ts'
+import { createWatch, nextDeadline, type Watch } from './supervise.ts'
+import { BARRIER_KIND, OUTSIDE_KIND, TASK_DEFAULT } from './task.ts'
+import type { TaskState } from './task-state.ts'
+
+/** Pool that a task draws on: its kind's, or a name of its own where nobody offers the kind yet. */
+export function poolOf(state: NodeState, task: TaskState): string {
+  const kind = task.spec?.kind ?? ''
+  return state.kinds.get(kind)?.name ?? `?${kind}`
+}
+
+/** A task became ready, or is ready with another urgency. */
+export function enqueue(state: NodeState, task: TaskState): void {
+  const spec = task.spec!
+  if (spec.kind === BARRIER_KIND) return
+  if (task.readySince < 0) task.readySince = state.now
+  if (task.failures < task.failuresSeen) {
+    // A person ordered another round: fresh budgets, no rest.
+    task.failuresSeen = 0
+    task.notBefore = 0
+  }
+  if (task.failures > task.failuresSeen) {
+    task.failuresSeen = task.failures
+    const wait = backoffMs(spec.retry ?? TASK_DEFAULT.retry, task.failures, state.prng.next())
+    task.notBefore = state.now + wait
+  }
+  if (task.notBefore > state.now) {
+    state.timer({ at: task.notBefore, kind: 'ready', key: task.name, task })
+    return
+  }
+  if (task.finalNeedsOnly && !needsSettled(task)) return
+  if (state.bids.has(task) || state.byTask.has(task)) return
+  state.ready.push(task, poolOf(state, task))
+}
+
+/** Starts and bids for whatever may run now. */
+export function schedule(state: NodeState): void {
+  if (state.draining || !state.started || state.intake !== undefined) return
+  const poolName = (task: TaskState): string => poolOf(state, task)
+  const room = (key: string, task: TaskState): Room => {
+    const pool = state.pools.get(poolName(task))
+    return pool && pool.running >= allowance(pool) ? 'later' : roomFor(state, key, task)
+  }
+  let woken: boolean
+  do {
+    // Woken first: the most urgent task may be among those that waited for more than a slot.
+    woken = state.ready.wake(poolName, room)
+    for (const pool of state.pools.values()) fill(state, pool)
+  } while (woken)
+  state.ready.settle()
+}
+
+function fill(state: NodeState, pool: Pool): void {
+  while (pool.running < allowance(pool)) {
+    const entry = state.ready.pop(pool.name)
+    if (!entry) return
+    const { task } = entry
+    const obstacle = admit(state, task)
+    if (obstacle) {
+      state.ready.park(entry, obstacle.key)
+      continue
+    }
+    bid(state, task, pool)
+  }
+}
+
+/**
+ * Attempts of a pool that may be started and not ended. In-process work that takes a millisecond is started many at a time, so that one commit carries them: a
+ * crash then finds them started, not done, and they run again.
+ */
+function allowance(pool: Pool): number {
+  if (!pool.inProcess) return pool.concurrency
+  const ahead = Math.floor(AHEAD_MS / Math.max(pool.meanMs, 0.01))
+  return pool.concurrency + Math.min(pool.concurrency * ahead, BATCH_STARTS_MAX)
+}
+
+/** Work that is started ahead of a free worker: what this many milliseconds will take. */
+const AHEAD_MS = 4
+
+/** Rank 0 starts in the same step; others wait for their turn. Either way the task's needs of this node are taken. */
+function bid(state: NodeState, task: TaskState, pool: Pool): void {
+  const slot: Slot = { run: task.run.id, task: task.id, round: task.round, epoch: task.epoch }
+  // A key is written once: who has given the epoch back cannot bid for it again, and nobody else did. The next one opens.
+  if (
+    task.entries.some(
+      (e) => e.node === state.me && e.round === slot.round && e.epoch === slot.epoch && e.result,
+    )
+  ) {
+    putVoid(state, slot, 'released')
+    return
+  }
+  const rank = state.live.length > 1 ? rankOf(state, task, slot) : 0
+  take(state, task, pool)
+  if (rank === 0) {
+    begin(state, task, slot, pool)
+    return
+  }
+  const dueAt = state.now + Math.min(rank, 8) * state.options.staggerMs
+  state.bids.set(task, { task, slot, pool, phase: 'staggered', dueAt })
+  state.timer({ at: dueAt, kind: 'bid', key: task.name, task })
+}
+
+function rankOf(state: NodeState, task: TaskState, slot: Slot): number {
+  const { board } = state
+  const kind = task.spec!.kind
+  const candidates = state.live.filter((node) => {
+    if (node === state.me) return true
+    const record = board.nodes.get(node)?.value
+    if (!record) return false
+    if (record.kinds && !record.kinds.includes(kind)) return false
+    if ((task.spec!.capabilities ?? []).some((c) => !record.capabilities?.includes(c))) return false
+    return (state.heldBy.get(node)?.size ?? 0) < record.slots
+  })
+  const rank = claimRank(slot, state.me, candidates, board.slotsOf)
+  // A failure here says try elsewhere: R62's reassign goes to the back of the row.
+  const failedHere =
+    task.spec!.retry?.strategy === 'reassign' && task.entries.some((e) => e.node === state.me && e.result)
+  return failedHere ? rank + candidates.length : rank
+}
+
+/** The bid's timer: its turn has come, or the others have been heard. */
+export function bidDue(state: NodeState, task: TaskState): void {
+  const bid = state.bids.get(task)
+  if (!bid || state.now < bid.dueAt) return
+  const stale = task.round !== bid.slot.round || task.epoch !== bid.slot.epoch
+  const closed = state.draining || state.intake !== undefined
+  if (bid.phase === 'staggered') {
+    if (stale || task.status !== 'ready' || closed) return dropBid(state, task)
+    bid.phase = 'settling'
+    bid.dueAt = state.now + state.options.settleMs
+    state.put({ doc: task.run.id, collection: 'claims', key: slotKey(bid.slot), body: {} })
+    state.timer({ at: bid.dueAt, kind: 'bid', key: task.name, task })
+    return
+  }
+  if (!stale && task.holder?.node === state.me && task.status === 'claimed' && !closed && mayStart(task)) {
+    state.bids.delete(task)
+    begin(state, task, bid.slot, bid.pool)
+    return
+  }
+  dropBid(state, task)
+}
+
+/** Gives back what a bid had taken, and the claim if it was written. The task returns to the queue if it is still ready. */
+export function dropBid(state: NodeState, task: TaskState): void {
+  const bid = state.bids.get(task)
+  if (!bid) return
+  state.bids.delete(task)
+  give(state, task, bid.pool)
+  if (bid.phase === 'settling')
+    giveBack(state, bid.slot, { outcome: 'released', reason: 'claim lost' }, 'released')
+  if (task.status === 'ready') enqueue(state, task)
+}
+
+/** The start: durable before the worker exists (I6). */
+function begin(state: NodeState, task: TaskState, slot: Slot, pool: Pool, outside?: true): AttemptId {
+  const id = attemptId(slot, state.options.author.incarnation)
+  state.put({ doc: slot.run, collection: 'starts', key: slotKey(slot), body: outside ? { outside } : {} })
+  register(state, task, slot, pool, id, state.now)
+  state.effect({
+    type: 'start',
+    request: outside
+      ? { ...startRequest(state, task, slot, id), outside }
+      : startRequest(state, task, slot, id),
+  })
+  return id
+}
+
+/** An attempt that runs on this node from now on, be it new or adopted. */
+function register(
+  state: NodeState,
+  task: TaskState,
+  slot: Slot,
+  pool: Pool,
+  id: AttemptId,
+  startedAt: number,
+): LocalAttempt {
+  const spec = task.spec!
+  const timeoutMs = spec.timeoutMs ?? TASK_DEFAULT.timeoutMs
+  const attempt: LocalAttempt = {
+    id,
+    task,
+    slot,
+    pool,
+    startedAt,
+    timeoutMs,
+    watch: watchOf(state, task, pool, timeoutMs, startedAt),
+    deadline: Number.POSITIVE_INFINITY,
+    stopping: undefined,
+    trouble: undefined,
+    hint: undefined,
+  }
+  state.attempts.set(id, attempt)
+  state.byTask.set(task, attempt)
+  // Supervised from the start of the process, not from its first word (USERS 5).
+  const deadline = attempt.watch
+    ? nextDeadline(attempt.watch)
+    : timeoutMs > 0
+      ? startedAt + timeoutMs
+      : undefined
+  if (deadline !== undefined) {
+    attempt.deadline = deadline
+    state.timer({ at: deadline, kind: 'attempt', key: id })
+  }
+  return attempt
+}
+
+/** Commands, functions and people may be silent, and repeat themselves; agents that do are stuck (R55-R58). */
+function watchOf(
+  state: NodeState,
+  task: TaskState,
+  pool: Pool,
+  timeoutMs: DurationMs,
+  startedAt: number,
+): Watch | undefined {
+  const { kind, stallMs } = task.spec!
+  if (pool.inProcess || kind === 'shell' || kind === OUTSIDE_KIND) {
+    return stallMs ? createWatch({ timeoutMs, stallMs }, startedAt) : undefined
+  }
+  const agent = { loop: AGENT_LOOP_CALLS, idleSteps: AGENT_IDLE_STEPS }
+  return createWatch({ timeoutMs, stallMs: stallMs ?? state.options.stallMs, ...agent }, startedAt)
+}
+
+/** Adopted at the start of a process: takes its place without asking, it runs already. */
+export function adopt(state: NodeState, task: TaskState, slot: Slot, id: AttemptId, startedAt: number): void {
+  const entry = task.entries.find(
+    (e) => e.round === slot.round && e.epoch === slot.epoch && e.node === state.me,
+  )
+  const pool = entry?.outside
+    ? state.pools.get(OUTSIDE_KIND)!
+    : (state.kinds.get(task.spec!.kind) ?? state.pools.get(PROCESS_POOL)!)
+  take(state, task, pool)
+  register(state, task, slot, pool, id, startedAt)
+}
+
+/** An outside worker takes a ready task past the queue. */
+export function startOutside(state: NodeState, task: TaskState): AttemptId {
+  const slot: Slot = { run: task.run.id, task: task.id, round: task.round, epoch: task.epoch }
+  const pool = state.pools.get(OUTSIDE_KIND)!
+  take(state, task, pool)
+  return begin(state, task, slot, pool, true)
+}
+
+/** Forgets an attempt that has ended; its place is free. */
+export function unregister(state: NodeState, attempt: LocalAttempt, ranMs: DurationMs | undefined): void {
+  state.attempts.delete(attempt.id)
+  if (state.byTask.get(attempt.task) === attempt) state.byTask.delete(attempt.task)
+  // The worker's own time: waiting for the disk or for a free worker says nothing about how long the next one takes.
+  attempt.pool.meanMs += ((ranMs ?? Math.max(state.now - attempt.startedAt, 0)) - attempt.pool.meanMs) / 16
+  give(state, attempt.task, attempt.pool)
+}
+
+const LATE_VOID_MS = 2_000
+
+/** A result that ends this node's part in an epoch; the epoch is voided with it, in one commit, unless somebody else may still run it. */
+export function giveBack(state: NodeState, slot: Slot, result: Result, why: VoidReason): void {
+  state.put({ doc: slot.run, collection: 'results', key: slotKey(slot), body: result })
+  const task = state.board.task(slot.run, slot.task)!
+  if (task.round !== slot.round || task.epoch !== slot.epoch || task.holder) return
+  // What was started for an exclusive name is held for a person.
+  if (task.spec?.exclusive && task.entries.some((e) => e.start)) return
+  putVoid(state, slot, why)
+}
+
+export function putVoid(state: NodeState, slot: Slot, why: VoidReason): void {
+  state.put({ doc: slot.run, collection: 'voids', key: slotKey(slot), body: { why } })
+}
+
+/** Keeps the count of what each node holds, for the free slots of others. */
+export function trackHolder(state: NodeState, task: TaskState): void {
+  const node: NodeId | undefined =
+    task.status === 'running' || task.status === 'claimed' ? task.holder?.node : undefined
+  const before = state.holderOf.get(task)
+  if (before === node) return
+  if (before) {
+    state.heldBy.get(before)?.delete(task)
+    state.holderOf.delete(task)
+    if (task.run.header?.repository) state.ready.release(scopeKey(task))
+  }
+  if (node && node !== state.me) {
+    state.holderOf.set(task, node)
+    // Learnt late: nobody voids it otherwise. If the member lives after all, it is heard of before the time is over.
+    if (state.dead.has(node)) state.timer({ at: state.now + LATE_VOID_MS, kind: 'void', key: node, task })
+    const held = state.heldBy.get(node)
+    if (held) held.add(task)
+    else state.heldBy.set(node, new Set([task]))
+  }
+}
