@@ -1,0 +1,90 @@
+/** A node in the process of a command. */
+import { type Served, serve } from '../api/serve.ts'
+import { isOrchError } from '../core/error.ts'
+import type { RunId } from '../core/id.ts'
+import { type NodeConfig, openNode } from '../node/node.ts'
+import type { Connection, ConnectRequest, Host } from './connection.ts'
+import { withProfile } from './profile.ts'
+import type { Settings } from './settings.ts'
+
+/** Works, and listens for others. `http` of the settings, when set, is the port or none. */
+export async function openHost({
+  settings,
+  log,
+}: ConnectRequest): Promise<Connection & { readonly host: Host }> {
+  const foreign = new Set<RunId>()
+  let served: Served | undefined
+  let open!: () => void
+  const ready = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  const port = settings.http.value
+  try {
+    const node = await openNode({
+      ...(await configOf(settings, log)),
+      listen: async (opening) => {
+        served = await serve(opening, {
+          ready,
+          onSubmit: (run) => foreign.add(run),
+          ...(port !== undefined && { httpPort: port, fixed: port !== 0 }),
+        })
+      },
+    })
+    open()
+    await served!.announced
+    const closed = node.closed.then(() => served!.close())
+    return {
+      face: node.face,
+      host: { url: served!.url, foreign, closed, stopNow: () => node.close({ now: true }) },
+      async close() {
+        await node.close()
+        await closed
+      },
+    }
+  } catch (error) {
+    await served?.close()
+    throw error
+  }
+}
+
+/** A command that only looks holds the directory for a moment: worth a few tries before a new node gives up. */
+const LOCK_MS_MAX = 3_000
+const LOCK_LOOK_MS = 100
+
+/** @throws ORCH_LOCKED when the directory stays taken */
+export async function openHostPatiently(request: ConnectRequest): ReturnType<typeof openHost> {
+  const deadline = performance.now() + LOCK_MS_MAX
+  for (;;) {
+    try {
+      return await openHost(request)
+    } catch (error) {
+      if (!isOrchError(error) || error.code !== 'ORCH_LOCKED' || performance.now() > deadline) throw error
+      await new Promise((resolve) => setTimeout(resolve, LOCK_LOOK_MS))
+    }
+  }
+}
+
+/** For one command: reads and writes the board, starts nothing, listens for nobody. */
+export async function openPassive({ settings, log }: ConnectRequest): Promise<Connection> {
+  // Drained before it begins: what still runs from before goes on, nothing new does.
+  const node = await openNode({ ...(await configOf(settings, log)), listen: (opening) => opening.drain() })
+  return { face: node.face, passive: true, close: () => node.close({ leave: true }) }
+}
+
+async function configOf(given: Settings, log: ConnectRequest['log']): Promise<NodeConfig> {
+  const { settings, profile } = await withProfile(given, process.cwd())
+  const { backend, dataDir, slots, name } = settings
+  const { capabilities, capacity, stallMs, pendingTasksMax, keepEnv } = profile
+  return {
+    dataDir: dataDir.value,
+    backend: backend.value,
+    slots: slots.value,
+    ...(name.value !== undefined && { name: name.value }),
+    ...(capabilities && { capabilities }),
+    ...(capacity && { capacity }),
+    ...(stallMs !== undefined && { stallMs }),
+    ...(pendingTasksMax !== undefined && { pendingTasksMax }),
+    ...(keepEnv && { keepEnv }),
+    ...(log && { log }),
+  }
+}

@@ -1,0 +1,53 @@
+/** The world of a real process. */
+import { homedir } from 'node:os'
+import { connectNode } from './connection.ts'
+import type { Sink, World } from './world.ts'
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+export function createMachine(): World {
+  return {
+    env: process.env,
+    cwd: process.cwd(),
+    stdout: sinkOf(process.stdout),
+    stderr: sinkOf(process.stderr),
+    platform: process.platform,
+    home: homedir(),
+    now: Date.now,
+    every(ms, tick) {
+      const timer = setInterval(tick, ms)
+      timer.unref()
+      return () => clearInterval(timer)
+    },
+    connect: connectNode,
+    onInterrupt(listener) {
+      for (const signal of SIGNALS) process.on(signal, listener)
+      return () => {
+        for (const signal of SIGNALS) process.off(signal, listener)
+      }
+    },
+  }
+}
+
+function sinkOf(stream: NodeJS.WriteStream): Sink {
+  // The reader of a pipe that has enough (`| head`) is no fault: there is nobody left to work for.
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    throw error
+  })
+  return {
+    write(text) {
+      if (stream.write(text)) return
+      return new Promise((resolve) => {
+        stream.once('drain', resolve)
+      })
+    },
+    isTerminal: stream.isTTY === true,
+    get columns() {
+      return stream.columns || 80
+    },
+    get rows() {
+      return stream.rows || 24
+    },
+  }
+}
