@@ -1,0 +1,1 @@
+export declare function makeRepository(dir: string): Promise<void>
