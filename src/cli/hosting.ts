@@ -66,8 +66,11 @@ export async function openHostPatiently(request: ConnectRequest): ReturnType<typ
 
 /** For one command: reads and writes the board, starts nothing, listens for nobody. */
 export async function openPassive({ settings, log }: ConnectRequest): Promise<Connection> {
-  // Drained before it begins: what still runs from before goes on, nothing new does.
-  const node = await openNode({ ...(await configOf(settings, log)), listen: (opening) => opening.drain() })
+  // Held before it begins: what still runs from before goes on, nothing new does, unless a worker outside claims it.
+  const node = await openNode({
+    ...(await configOf(settings, log)),
+    listen: (opening) => opening.hold('no node runs: start one with `orch-node start`'),
+  })
   return { face: node.face, passive: true, close: () => node.close({ leave: true }) }
 }
 

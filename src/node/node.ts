@@ -67,6 +67,8 @@ export interface OpenNode {
   addExecutor(executor: Executor): void
   /** Every fact as it is written or arrives; for events. */
   onBatch(listener: (batch: Batch) => void): () => void
+  /** Starts nothing by itself, for a process that is the node for one command only. Outside workers can claim and report all the same. */
+  hold(reason: string): Promise<void>
   /** Stops claiming, ends what runs with its work saved, and waits for it. */
   drain(): Promise<void>
   /**
@@ -266,6 +268,10 @@ class ServingNode implements OpenNode {
   onBatch(listener: (batch: Batch) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  async hold(reason: string): Promise<void> {
+    await this.engine.loop.post({ type: 'intake', closed: reason }).durable
   }
 
   async drain(): Promise<void> {

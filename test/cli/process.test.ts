@@ -295,6 +295,11 @@ describe('the program', () => {
       expect(attempt.startsWith(`${task}/`)).toBe(true)
       node.child.kill('SIGTERM')
       expect((await node.done).exit).toBe(0)
+      // The stop gave the second one back: each verb takes the directory for itself now.
+      expect((await run('claim')).exit).toBe(0)
+      expect((await run('progress', '--step', '1')).exit).toBe(0)
+      expect((await run('complete', '--summary', 'seen too')).exit).toBe(0)
+      expect((await run('runs', '--json')).stdout).toContain('"accepted":2')
     },
     SLOW_MS,
   )

@@ -25,7 +25,7 @@ export function addClaim(parent: Command, cli: Cli): void {
 async function claim(it: Invocation, task: string | undefined, { run, cap }: ClaimOptions): Promise<void> {
   const { out } = it
   // A claim lives in a node, which watches over its time: without one it would be gone with this command.
-  const claimed = await it.use('never', (face) => face.claim(given({ task, run, capabilities: cap })))
+  const claimed = await it.use('passive', (face) => face.claim(given({ task, run, capabilities: cap })))
   await out.answer({
     data: claimed,
     ids: () => [claimed.task],

@@ -90,7 +90,7 @@ async function progress(it: Invocation, id: string | undefined, options: Progres
     options.handoff === undefined
       ? undefined
       : await readHandoff(resolve(world.cwd, options.handoff), options.handoff)
-  const { hints } = await it.use('never', (face) =>
+  const { hints } = await it.use('passive', (face) =>
     face.progress(given({ ...own, step, status: options.status, handoff })),
   )
   await out.answer({ data: { hints }, text: () => hints.map((hint) => `hint: ${line(hint)}`).join('\n') })
@@ -121,7 +121,7 @@ async function end(
   report: (face: NodeFace, own: OwnAttempt) => Promise<TaskSummary>,
 ): Promise<void> {
   const own = ownAttempt(it.world.env, id)
-  const task = await it.use('never', (face) => report(face, own))
+  const task = await it.use('passive', (face) => report(face, own))
   const name = `${task.run}/${task.id}`
   await it.out.answer({
     data: task,
