@@ -2,7 +2,8 @@
  * Acceptance (DESIGN 5): the run's integrator turns provisional results into final ones, one candidate at a time. Results with files go through the git edge and
  * the gates, and are accepted only after the run's ref has moved (SPEC AC1); the others are accepted as they come. Closed under needs.
  */
-import { type Reject, slotKey } from './fact.ts'
+import { holds } from './ack.ts'
+import type { Reject } from './fact.ts'
 import type { NodeId, Oid, TaskId } from './id.ts'
 import type { InputOf, RecoveredCommit } from './input.ts'
 import type { Conflict, Delta, GateFailure } from './integrate.ts'
@@ -10,17 +11,17 @@ import { MERGE_BATCH_MAX } from './limit.ts'
 import { deltaOf, isSettledFor, needsSettled } from './merge-base.ts'
 import { mergeStep } from './merge-queue.ts'
 import type { MergeJob, NodeState } from './node-state.ts'
+import { rejectResult } from './reject.ts'
 import type { RunState } from './run-state.ts'
+import { tipSources } from './start-request.ts'
 import type { TaskState } from './task-state.ts'
-
-/** The term of the first integrator; a take-over raises it. */
-const FIRST_TERM = 1
 
 /** A provisional result appeared, or what it needs became final. */
 export function offer(state: NodeState, task: TaskState): void {
   if (!state.isIntegrator(task.run) || isTried(state, task)) return
   if (task.provisional?.result?.head !== undefined && task.run.header?.repository) {
-    state.job(task.run).queue.add(task)
+    // What is not here yet is offered again when it was fetched.
+    if (holds(task, task.provisional, state.me)) state.job(task.run).queue.add(task)
     return
   }
   const { round, epoch, node } = task.provisional!
@@ -60,7 +61,7 @@ function accept(
   state.put({
     doc: task.run.id,
     collection: 'accepts',
-    key: `${task.id}/${round}/${FIRST_TERM}`,
+    key: `${task.id}/${round}/${task.run.term}`,
     body: { epoch, by, position, ...(commit ? { commit } : {}) },
   })
 }
@@ -70,7 +71,7 @@ export function pump(state: NodeState, run: RunState): boolean {
   const job = state.jobs.get(run.id)
   if (!job) return false
   if (job.phase !== 'idle') return true
-  const batch = nextBatch(job)
+  const batch = nextBatch(state, job)
   const tip = run.tip()
   const repository = run.header?.repository
   if (batch.length === 0 || !tip || !repository) return false
@@ -86,13 +87,14 @@ export function pump(state: NodeState, run: RunState): boolean {
     run: run.id,
     job: job.job,
     repository,
-    request: { run: run.id, tip, deltas: job.deltas, date: run.header!.createdAt, term: FIRST_TERM },
+    request: { run: run.id, tip, deltas: job.deltas, date: run.header!.createdAt, term: run.term },
+    ...tipSources(state, run),
   })
   return true
 }
 
 /** Oldest first; a task comes after what it needs, in the same batch at the earliest. */
-function nextBatch(job: MergeJob): TaskState[] {
+function nextBatch(state: NodeState, job: MergeJob): TaskState[] {
   const max = job.run.merge.mode === 'per-task' ? 1 : MERGE_BATCH_MAX
   const batch: TaskState[] = []
   const chosen = new Set<TaskState>()
@@ -103,7 +105,8 @@ function nextBatch(job: MergeJob): TaskState[] {
   for (let grew = true; grew && batch.length < max; ) {
     grew = false
     for (const task of job.queue) {
-      if (task.status !== 'provisional') {
+      // Another result of it may count by now: one without files, or one that is not here yet.
+      if (!isFoldable(state, task)) {
         job.queue.delete(task)
         continue
       }
@@ -114,6 +117,11 @@ function nextBatch(job: MergeJob): TaskState[] {
     }
   }
   return batch
+}
+
+function isFoldable(state: NodeState, task: TaskState): boolean {
+  const entry = task.provisional
+  return task.status === 'provisional' && entry?.result?.head !== undefined && holds(task, entry, state.me)
 }
 
 export function folded(state: NodeState, input: InputOf<'folded'>): void {
@@ -179,7 +187,8 @@ function nextGate(state: NodeState, job: MergeJob): void {
 function advance(state: NodeState, job: MergeJob, moving: { readonly old: Oid; readonly next: Oid }): void {
   job.phase = 'advancing'
   const repository = job.run.header!.repository!
-  state.effect({ type: 'advance', run: job.run.id, job: job.job, repository, ...moving })
+  const { id, term } = job.run
+  state.effect({ type: 'advance', run: id, job: job.job, repository, ...moving, term })
 }
 
 export function advanced(state: NodeState, input: InputOf<'advanced'>): void {
@@ -249,25 +258,7 @@ function reject(state: NodeState, run: RunState, id: TaskId, body: Reject): void
   // Another result of the task counts by now: that one was not tried.
   if (!task || !delta || !isProvisional(task, delta)) return
   job.queue.delete(task)
-  // What was built on it goes with it, dependants first: each is still provisional when its own reject is written.
-  const built: TaskState[] = []
-  const seen = new Set<TaskState>([task])
-  for (let i = -1; i < built.length; i++) {
-    for (const next of (i < 0 ? task : built[i]!).dependants) {
-      if (seen.has(next)) continue
-      seen.add(next)
-      built.push(next)
-    }
-  }
-  for (const next of built.reverse()) {
-    if (next.provisional && next.status === 'provisional') {
-      putReject(state, next, {
-        why: 'base',
-        reason: `it was built on the result of "${id}", which was rejected`,
-      })
-    }
-  }
-  putReject(state, task, body)
+  rejectResult(state, task, task.provisional!, body)
 }
 
 function isProvisional(task: TaskState, delta: Delta): boolean {
@@ -280,15 +271,14 @@ function isProvisional(task: TaskState, delta: Delta): boolean {
   )
 }
 
-function putReject(state: NodeState, task: TaskState, body: Reject): void {
-  const entry = task.provisional!
-  const key = `${slotKey({ task: task.id, round: entry.round, epoch: entry.epoch })}/${entry.node}`
-  state.put({ doc: task.run.id, collection: 'rejects', key, body })
-}
-
 /** Commits of the run's ref without an accept: a crash came between the two. Never moves anything, only says what is. */
-export function recovered(state: NodeState, run: RunState, commits: readonly RecoveredCommit[]): void {
-  if (!state.isIntegrator(run)) return
+export function recovered(
+  state: NodeState,
+  run: RunState,
+  commits: readonly RecoveredCommit[],
+  term: number,
+): void {
+  if (!state.isIntegrator(run) || term !== run.term) return
   for (const commit of commits) {
     const task = run.tasks.get(commit.task)
     if (task && !task.accepted) accept(state, task, commit)
@@ -319,5 +309,18 @@ export function current(
   ...phases: readonly MergeJob['phase'][]
 ): MergeJob | undefined {
   const job = state.jobs.get(input.run)
-  return job && job.job === input.job && phases.includes(job.phase) ? job : undefined
+  if (!job || !state.isIntegrator(job.run)) return undefined
+  return job.job === input.job && phases.includes(job.phase) ? job : undefined
+}
+
+/** Another node integrates the run from now on, or this one in a new term: what is under way is not waited for, and what it brings is not taken. */
+export function abandon(job: MergeJob): void {
+  job.job++
+  job.phase = 'idle'
+  job.queue.clear()
+  job.deltas = []
+  job.chain = []
+  job.moving = undefined
+  job.culprit = undefined
+  job.conflict = undefined
 }

@@ -19,6 +19,15 @@ export interface Obstacle {
 
 /** Why a ready task may not start here now; `undefined` when it may. Slots are the caller's. */
 export function admit(state: NodeState, task: TaskState): Obstacle | undefined {
+  const { exclusive } = task.spec!
+  if (exclusive && task.run.header?.creator !== state.me) {
+    // Alone it was admitted: that one node starts it at most once. Two sides of a partition would start it twice.
+    return {
+      key: 'exclusive',
+      reason: `exclusive "${exclusive}" runs where it was submitted only`,
+      never: true,
+    }
+  }
   const missing = task.spec!.capabilities?.find((c) => !state.options.capabilities.includes(c))
   if (missing) {
     return { key: 'capability', reason: `this node lacks the capability "${missing}"`, never: true }
@@ -82,16 +91,31 @@ function scopeObstacle(state: NodeState, task: TaskState): TaskState | undefined
   for (const other of state.byTask.keys()) if (meets(other)) return other
   for (const other of state.bids.keys()) if (meets(other)) return other
   for (const other of state.holderOf.keys()) if (meets(other)) return other
-  const queue = state.jobs.get(task.run.id)?.queue
-  if (!queue || queue.size === 0) return undefined
+  const queue = state.unmerged.get(task.run.id)
+  if (!queue) return undefined
   // Finished and not integrated yet: started now, this one would be built without it, and conflict. Not so for what it is built on; and what cannot be
   // integrated before something else runs is not waited for, since that may be this one.
   const under = pendingDeltas(task)
   for (const other of queue) {
-    if (other.status === 'provisional' && meets(other) && !under.includes(other) && isComing(other))
+    if (meets(other) && (other.status === 'running' || (!under.includes(other) && isComing(other))))
       return other
   }
   return undefined
+}
+
+/** Keeps what is finished and not integrated: own work that nobody else holds yet, and provisional results with files. */
+export function trackUnmerged(state: NodeState, task: TaskState): void {
+  if (!task.run.header?.repository) return
+  const own = task.status === 'running' && task.holder?.node === state.me ? task.holder.result : undefined
+  const result = task.status === 'provisional' ? task.provisional?.result : own
+  const waiting = state.unmerged.get(task.run.id)
+  if (result?.head !== undefined) {
+    if (waiting) waiting.add(task)
+    else state.unmerged.set(task.run.id, new Set([task]))
+  } else if (waiting?.delete(task)) {
+    if (waiting.size === 0) state.unmerged.delete(task.run.id)
+    state.ready.release(scopeKey(task))
+  }
 }
 
 /** How many of those parked under `key`, of which `task` is the most urgent, to try again. */

@@ -40,6 +40,10 @@ export interface Result {
   readonly signal?: string
   readonly base?: Oid
   readonly head?: Oid
+  /** The objects are on the author's disk only: the result counts once another member has acknowledged them (`acks`). */
+  readonly unshared?: true
+  /** Given back because nobody who has the objects of its base could be reached. */
+  readonly noBase?: true
   /** Number of changed files. */
   readonly files?: number
   /** The first of their paths, for lists and conflict reports. */

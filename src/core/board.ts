@@ -3,24 +3,20 @@
  * (SPEC BD1-BD4). Work per fact is proportional to what the fact touches: no scan of all tasks.
  */
 
-import type { Result } from './attempt.ts'
+import { Archive, isMark } from './archive.ts'
 import type { Entry, SlotsOf } from './claim.ts'
-import { betterResult, createEntry } from './claim.ts'
 import { derive } from './derive.ts'
+import { entryOf, takeClaim, takeResult, takeStart } from './entry.ts'
 import {
-  type Accept,
   type Batch,
-  type Bodies,
   type Fact,
-  isFailure,
   type NodeRecord,
   type Order,
-  type Reject,
   type RunHeader,
+  type RunMark,
   readSlotKey,
   readVersionKey,
   type Seal,
-  type VoidReason,
 } from './fact.ts'
 import { recordAccept } from './history.ts'
 import {
@@ -31,17 +27,20 @@ import {
   isTaskId,
   type NodeId,
   type RunId,
+  type Slot,
   type TaskId,
   type WallMs,
 } from './id.ts'
 import { inheritPriority } from './inherit.ts'
-import { takeRunOrder, takeTaskOrder } from './order-register.ts'
+import type { Judge } from './judge.ts'
+import { reckonEnd, takeRunOrder, takeTaskOrder } from './order-register.ts'
 import { RunState } from './run-state.ts'
 import { chartRun, isSealed } from './seal.ts'
 import { addTo, chooseSpec, type SpecHooks } from './spec-choice.ts'
 import { dependencyClass, isFinal, type TaskStatus } from './status.ts'
 import type { TaskSpec } from './task.ts'
 import { type Register, supersedes, TaskState } from './task-state.ts'
+import { takeAccept, takeAck, takeReject, takeVoid } from './verdict.ts'
 
 export class Board {
   readonly runs = new Map<RunId, RunState>()
@@ -50,9 +49,15 @@ export class Board {
   unfinished = 0
   /** Facts that the grammar or its reader refused: counted, never a reason to stop. */
   refused = 0
-  readonly #queue: TaskState[] = []
+  #queue: TaskState[] = []
   #changed: TaskState[] = []
   readonly #changedRuns = new Set<RunState>()
+  /** Who may say what; absent where all facts are this node's own. */
+  readonly judge: Judge | undefined
+  #rosterMoved = false
+  #stale: string | undefined
+  /** Over for good, and forgotten: none of their facts is taken any more. */
+  readonly archive = new Archive()
   readonly slotsOf: SlotsOf = (node) => {
     const slots = this.nodes.get(node)?.value.slots
     return Number.isSafeInteger(slots) && slots! > 0 ? slots! : 1
@@ -75,15 +80,47 @@ export class Board {
     dirty: this.#dirty,
   }
 
+  constructor(judge?: Judge) {
+    this.judge = judge
+  }
+
   apply(batch: Batch): void {
-    for (const fact of batch.facts) this.#fact(fact, batch.author, batch.at)
+    const facts = this.judge ? this.judge.take(batch) : batch.facts
+    for (const fact of facts) this.#fact(fact, batch.author, batch.at)
+    this.#review()
     this.#settle()
   }
 
   /** Facts of this process's own step, before they have a batch. Same meaning as `apply`. */
   applyOwn(fact: Fact, author: Author, at: WallMs): void {
-    this.#fact(fact, author, at)
+    if (!this.judge || this.judge.takeOwn(fact, author)) this.#fact(fact, author, at)
+    this.#review()
     this.#settle()
+  }
+
+  /** Facts that waited for the admission of their author are taken; what was taken and should not have been makes the board stale. */
+  #review(): void {
+    if (!this.judge) return
+    for (let review = this.judge.review(); review; review = this.judge.review()) {
+      this.#rosterMoved = true
+      this.#stale ??= review.rebuild
+      for (const batch of review.batches)
+        for (const fact of this.judge.take(batch)) this.#fact(fact, batch.author, batch.at)
+    }
+  }
+
+  /** Whether the roster moved since the last call. */
+  takeRosterMoved(): boolean {
+    const moved = this.#rosterMoved
+    this.#rosterMoved = false
+    return moved
+  }
+
+  /** Why this board is not what its facts mean any more, once. It cannot be mended: facts are never taken back from it. */
+  takeStale(): string | undefined {
+    const stale = this.#stale
+    this.#stale = undefined
+    return stale
   }
 
   /** Tasks whose derived state changed since the last call. */
@@ -103,6 +140,10 @@ export class Board {
     return runs
   }
 
+  isArchived(run: RunId): boolean {
+    return this.archive.has(run)
+  }
+
   /** The run is looked at again, though no fact of it came. */
   touch(run: RunState): void {
     this.#changedRuns.add(run)
@@ -115,9 +156,11 @@ export class Board {
   #fact(fact: Fact, author: Author, at: WallMs): void {
     if (fact.doc === CLUSTER_DOC) {
       if (fact.collection === 'nodes') this.#node(fact.key, fact.body, author)
+      else if (fact.collection === 'runs') this.#mark(fact.key, fact.body)
       return
     }
-    if (!isRunId(fact.doc)) return this.#refuse()
+    // What comes late of a run that is over for good must not bring it back.
+    if (!isRunId(fact.doc) || this.archive.has(fact.doc)) return this.#refuse()
     const run = this.#run(fact.doc)
     switch (fact.collection) {
       case 'runs':
@@ -127,17 +170,19 @@ export class Board {
       case 'seals':
         return this.#seal(run, fact.key, fact.body, author)
       case 'claims':
-        return this.#claim(run, fact.key, author)
+        return this.#bid(run, fact.key, author, takeClaim)
       case 'starts':
-        return this.#start(run, fact.key, fact.body, author, at)
+        return this.#bid(run, fact.key, author, (entry) => takeStart(entry, fact.body, author, at))
       case 'results':
-        return this.#result(run, fact.key, fact.body, author, at)
+        return this.#bid(run, fact.key, author, (entry) => takeResult(entry, fact.body, author, at))
       case 'voids':
-        return this.#void(run, fact.key, fact.body.why)
+        return this.#verdict(run, fact.key, false, (task, slot) => takeVoid(task, slot, fact.body.why))
       case 'accepts':
-        return this.#accept(run, fact.key, fact.body, author)
+        return this.#verdict(run, fact.key, false, (t, slot) => takeAccept(t, slot, fact.body, author))
       case 'rejects':
-        return this.#reject(run, fact.key, fact.body, author)
+        return this.#verdict(run, fact.key, true, (t, slot, by) => takeReject(t, slot, by, fact.body, author))
+      case 'acks':
+        return this.#verdict(run, fact.key, true, (t, slot, by) => takeAck(t, slot, by, author.node))
       case 'orders':
         return this.#order(run, fact.key, fact.body, author)
       default:
@@ -187,8 +232,28 @@ export class Board {
       for (const task of run.tasks.values()) if (task.entries.length > 1) this.#dirty(task)
   }
 
-  #header(run: RunState, key: string, header: RunHeader, author: Author): void {
-    if (header.creator !== author.node || key !== `${run.id}/0`) return this.#refuse()
+  #mark(key: string, mark: RunHeader | RunMark): void {
+    const version = readVersionKey(key)
+    if (!version || !isRunId(version.subject) || !isMark(mark)) return this.#refuse()
+    const id = version.subject
+    if (this.archive.has(id)) return
+    const run = this.runs.get(id)
+    this.archive.add(id, run)
+    if (!run) return
+    this.runs.delete(id)
+    this.#changedRuns.delete(run)
+    this.#queue = this.#queue.filter((task) => task.run !== run)
+    this.#changed = this.#changed.filter((task) => task.run !== run)
+    for (const task of run.tasks.values()) {
+      this.unfinished -= wantsWork(task.status)
+      // Whoever still has it in a queue or a timer finds a task that nothing is known of.
+      task.status = 'unknown'
+      task.holder = undefined
+    }
+  }
+
+  #header(run: RunState, key: string, header: RunHeader | RunMark, author: Author): void {
+    if (isMark(header) || header.creator !== author.node || key !== `${run.id}/0`) return this.#refuse()
     // The first process life of the creator wins; two creators of one id differ by node id, smaller first: any order of arrival agrees.
     const held = run.headerAuthor
     if (
@@ -198,6 +263,8 @@ export class Board {
       return
     run.header = header
     run.headerAuthor = author
+    run.reckon()
+    reckonEnd(run)
     for (const task of run.tasks.values()) {
       chooseSpec(task, this.#hooks)
       this.#dirty(task)
@@ -228,99 +295,26 @@ export class Board {
     chartRun(run, this.#note)
   }
 
-  #claim(run: RunState, key: string, author: Author): void {
-    const found = this.#find(run, key, author)
-    if (!found) return
-    found.entry.claim = true
-    this.#dirty(found.task)
-  }
-
-  #start(run: RunState, key: string, body: Bodies['starts'], author: Author, at: WallMs): void {
-    const found = this.#find(run, key, author)
-    if (!found) return
-    const { task, entry } = found
-    // The life that started it is the one that can be asked about its process.
-    if (!entry.start || author.incarnation < entry.incarnation) {
-      entry.incarnation = author.incarnation
-      entry.startedAt = at
-    }
-    entry.start = true
-    entry.cont ||= body.cont === true
-    entry.outside ||= body.outside === true
-    this.#dirty(task)
-  }
-
-  #result(run: RunState, key: string, result: Result, author: Author, at: WallMs): void {
-    const found = this.#find(run, key, author)
-    if (!found) return
-    const { task, entry } = found
-    const next = { result, incarnation: author.incarnation }
-    const kept = entry.result
-      ? betterResult({ result: entry.result, incarnation: entry.resultIncarnation! }, next)
-      : next
-    if (kept === next) entry.endedAt = at
-    entry.failed ||= isFailure(result.outcome)
-    entry.result = kept.result
-    entry.resultIncarnation = kept.incarnation
-    this.#dirty(task)
-  }
-
-  #find(run: RunState, key: string, author: Author): { task: TaskState; entry: Entry } | undefined {
-    const slot = readSlotKey(run.id, key)
-    const task = slot && slot.rest === undefined ? this.#task(run, slot.task) : undefined
-    if (!slot || !task) {
-      this.#refuse()
-      return undefined
-    }
-    let entry = task.entries.find(
-      (e) => e.round === slot.round && e.epoch === slot.epoch && e.node === author.node,
-    )
-    if (!entry) {
-      entry = createEntry(slot, author)
-      task.entries = append(task.entries, entry)
-    } else if (!entry.start && author.incarnation < entry.incarnation) entry.incarnation = author.incarnation
-    return { task, entry }
-  }
-
-  #void(run: RunState, key: string, why: VoidReason): void {
+  /** What a node says of its own part in an epoch. */
+  #bid(run: RunState, key: string, author: Author, take: (entry: Entry) => void): void {
     const slot = readSlotKey(run.id, key)
     const task = slot && slot.rest === undefined ? this.#task(run, slot.task) : undefined
     if (!slot || !task) return this.#refuse()
-    if (task.voids.some((v) => v.round === slot.round && v.epoch === slot.epoch && v.why === why)) return
-    task.voids = [...task.voids, { round: slot.round, epoch: slot.epoch, why }]
+    take(entryOf(task, slot, author))
     this.#dirty(task)
   }
 
-  #accept(run: RunState, key: string, accept: Accept, author: Author): void {
+  /** A fact about a task's results: `take` keeps it. `named`: its key ends with the author of the result. */
+  #verdict(
+    run: RunState,
+    key: string,
+    named: boolean,
+    take: (task: TaskState, slot: Slot, node: NodeId) => boolean,
+  ): void {
     const slot = readSlotKey(run.id, key)
-    const task = slot && slot.rest === undefined ? this.#task(run, slot.task) : undefined
+    const task = slot && (slot.rest !== undefined) === named ? this.#task(run, slot.task) : undefined
     if (!slot || !task) return this.#refuse()
-    const term = slot.epoch
-    if (task.accepts.some((a) => a.round === slot.round && a.term === term && isSameAuthor(a.author, author)))
-      return
-    const { epoch, by, position, commit } = accept
-    const record = { round: slot.round, term, epoch, by, position, author }
-    task.accepts = append(task.accepts, commit === undefined ? record : { ...record, commit })
-    this.#dirty(task)
-  }
-
-  #reject(run: RunState, key: string, reject: Reject, author: Author): void {
-    const slot = readSlotKey(run.id, key)
-    const task = slot?.rest === undefined ? undefined : this.#task(run, slot.task)
-    if (!slot?.rest || !task) return this.#refuse()
-    const node = slot.rest
-    if (
-      task.rejects.some(
-        (r) =>
-          r.round === slot.round &&
-          r.epoch === slot.epoch &&
-          r.node === node &&
-          isSameAuthor(r.author, author),
-      )
-    )
-      return
-    task.rejects = [...task.rejects, { ...reject, round: slot.round, epoch: slot.epoch, node, author }]
-    this.#dirty(task)
+    if (take(task, slot, slot.rest ?? '')) this.#dirty(task)
   }
 
   #order(run: RunState, key: string, order: Order, author: Author): void {
@@ -335,8 +329,9 @@ export class Board {
     }
     const task = this.#task(run, subject)
     if (!task) return
+    const { prioritized } = task
     if (!takeTaskOrder(task, order, n, author)) return this.#refuse()
-    if (order.verb === 'prioritize') inheritPriority(task, this.#note)
+    if (task.prioritized !== prioritized) inheritPriority(task, this.#note)
     this.#dirty(task)
   }
 

@@ -3,14 +3,16 @@
  * duplicate and any split gives the same state (SPEC BD1).
  */
 
+import { isShared, isUnshared } from './ack.ts'
 import { type Entry, holder, type SlotsOf } from './claim.ts'
 import { type Condition, evaluateCondition, parseCondition } from './condition.ts'
 import { isFailure } from './fact.ts'
-import { LOST_MAX, REJECTS_MAX } from './limit.ts'
+import { LOST_MAX, REJECTS_MAX, VERSION_JUMP_MAX } from './limit.ts'
 import { isSettledSuccess } from './merge-base.ts'
 import { type DependencyClass, dependencyClass, type TaskStatus } from './status.ts'
 import { BARRIER_KIND, TASK_DEFAULT } from './task.ts'
 import type { AcceptRecord, RejectRecord, TaskState } from './task-state.ts'
+import { isStanding } from './term.ts'
 
 /** Recomputes every derived field of `task` but its status, which is returned. */
 export function derive(task: TaskState, slotsOf: SlotsOf): TaskStatus {
@@ -33,12 +35,12 @@ export function derive(task: TaskState, slotsOf: SlotsOf): TaskStatus {
     return because(task, cancelReason(task), 'cancelled')
   if (spec.kind === BARRIER_KIND) return barrier(task)
   const end = task.provisional ? undefined : exhausted(task, rejects)
-  const runs = live(task.holder) && !task.provisional && !end
+  const runs = task.holder !== undefined && isOpen(task, task.holder) && !task.provisional && !end
   // A need that failed for good drops even finished work: acceptance is closed under needs. What runs is told to stop first.
   if (!spec.if && task.failedNeeds > 0 && !runs) return because(task, failedNeed(task), 'dropped')
   if (task.provisional) return 'provisional'
   if (end) return because(task, end.reason, end.status)
-  if (runs) return task.holder!.start ? 'running' : 'claimed'
+  if (runs) return task.holder!.start || task.holder!.result ? 'running' : 'claimed'
 
   if (spec.exclusive && tries.started) {
     return because(
@@ -90,15 +92,16 @@ function because(task: TaskState, reason: string | undefined, status: TaskStatus
   return status
 }
 
-function live(entry: Entry | undefined): boolean {
-  return entry !== undefined && entry.result === undefined
+/** It holds its epoch: it has not ended, or with a success that does not count before somebody else has its objects. */
+export function isOpen(task: TaskState, entry: Entry): boolean {
+  return entry.result === undefined || isUnshared(task, entry)
 }
 
-/** The accept that counts: written by the run's integrator; the first in its history, so that a second one can change nothing. */
+/** The accept that counts: written by the integrator of its term, not cut off by a later one; the first in its history, so that a second one can change nothing. */
 function firstAccept(task: TaskState): AcceptRecord | undefined {
   let first: AcceptRecord | undefined
   for (const accept of task.accepts) {
-    if (accept.author.node !== task.run.integrator) continue
+    if (!isStanding(task.run, accept)) continue
     if (!first || acceptOrder(accept, first) < 0) first = accept
   }
   return first
@@ -137,7 +140,7 @@ function countRejects(task: TaskState): Rejects {
   let hold: RejectRecord | undefined
   let drop: RejectRecord | undefined
   for (const reject of task.rejects) {
-    if (reject.author.node !== task.run.integrator || reject.round < task.retryRound) continue
+    if (!task.run.integrators.has(reject.author.node) || reject.round < task.retryRound) continue
     if (reject.why === 'conflict') conflicts.add(reject.round)
     else if (reject.why !== 'base') own.add(reject.round)
     if (reject.drop) {
@@ -160,30 +163,40 @@ function countTries(task: TaskState): { failures: number; lost: number; epoch: n
   if (task.entries.length === 0 && task.voids.length === 0)
     return { failures: 0, lost: 0, epoch: 1, started: false }
   let failures = 0
-  let epoch = 1
+  const closed: number[] = []
   let started = false
   for (const entry of task.entries) {
     if (entry.round < task.retryRound) continue
     started ||= entry.start
     if (!entry.failed || !entry.start) continue
     failures++
-    if (entry.round === task.round) epoch = Math.max(epoch, entry.epoch + 1)
+    if (entry.round === task.round) closed.push(entry.epoch)
   }
-  if (task.voids.length === 0) return { failures, lost: 0, epoch, started }
   const lost = new Set<string>()
   for (const v of task.voids) {
     if (v.round < task.retryRound) continue
     if (v.why === 'lost' || v.why === 'restarted') lost.add(`${v.round}/${v.epoch}`)
-    if (v.round === task.round) epoch = Math.max(epoch, v.epoch + 1)
+    if (v.round === task.round) closed.push(v.epoch)
   }
-  return { failures, lost: lost.size, epoch, started }
+  return { failures, lost: lost.size, epoch: openEpoch(closed), started }
 }
 
-/** The successful, unrejected result of the lowest epoch of the round, void or not; ties by holder order (DESIGN 5). */
+/** The one after the last that was closed. A far-future one waits for those before it: no void uses up all epochs. */
+function openEpoch(closed: number[]): number {
+  let last = 0
+  for (const epoch of closed.length > 1 ? closed.sort((a, b) => a - b) : closed) {
+    if (epoch > last + VERSION_JUMP_MAX) break
+    last = epoch
+  }
+  return last + 1
+}
+
+/** The successful, unrejected result of the lowest epoch of the round, void or not, that somebody else holds; ties by holder order (DESIGN 5). */
 function provisional(task: TaskState, slotsOf: SlotsOf): Entry | undefined {
   let lowest: Entry[] = []
   for (const entry of task.entries) {
-    if (entry.round !== task.round || entry.result?.outcome !== 'done' || isRejected(task, entry)) continue
+    if (entry.round !== task.round || entry.result?.outcome !== 'done') continue
+    if (!isShared(task, entry) || isRejected(task, entry)) continue
     if (lowest.length === 0 || entry.epoch < lowest[0]!.epoch) lowest = [entry]
     else if (entry.epoch === lowest[0]!.epoch) lowest.push(entry)
   }
@@ -195,13 +208,13 @@ function provisional(task: TaskState, slotsOf: SlotsOf): Entry | undefined {
   )
 }
 
-function isRejected(task: TaskState, entry: Entry): boolean {
+export function isRejected(task: TaskState, entry: Entry): boolean {
   return task.rejects.some(
     (r) =>
       r.round === entry.round &&
       r.epoch === entry.epoch &&
       r.node === entry.node &&
-      r.author.node === task.run.integrator,
+      task.run.integrators.has(r.author.node),
   )
 }
 

@@ -3,7 +3,7 @@
  * (SPEC ND1): nothing that others can see precedes what it rests on.
  */
 import type { Handoff } from './attempt.ts'
-import type { AttemptId, DurationMs, Oid, RunId, Slot, TaskId, WallMs } from './id.ts'
+import type { AttemptId, DurationMs, NodeId, Oid, RunId, Slot, TaskId, WallMs } from './id.ts'
 import type { Delta, MergeRequest } from './integrate.ts'
 import type { RepositorySpec, TaskSpec } from './task.ts'
 
@@ -11,8 +11,17 @@ import type { RepositorySpec, TaskSpec } from './task.ts'
 export interface BaseRequest {
   readonly repository: RepositorySpec
   readonly tip: Oid
-  readonly deltas: readonly Delta[]
+  /** Other members that have the tip, the surest first; absent when this node made it, or nobody else is known. */
+  readonly sources?: readonly NodeId[]
+  readonly deltas: readonly SourcedDelta[]
   readonly date: WallMs
+}
+
+export interface SourcedDelta extends Delta {
+  /** Names the refs of the work, at its author's. */
+  readonly attempt: AttemptId
+  /** Other members that have its objects; absent when this node has them. */
+  readonly sources?: readonly NodeId[]
 }
 
 export interface StartRequest {
@@ -47,6 +56,25 @@ export type Effect =
       readonly job: number
       readonly repository: RepositorySpec
       readonly request: MergeRequest
+      /** Other members that have the tip, should it be missing here: after an adoption. The deltas are here. */
+      readonly sources?: readonly NodeId[]
+    }
+  /**
+   * Brings the objects of another node's result here, through the quarantine, and keeps them under a ref; answered by `fetched` when they are durable.
+   */
+  | {
+      readonly type: 'fetch'
+      readonly run: RunId
+      readonly repository: RepositorySpec
+      readonly slot: Slot
+      /** Author of the result. */
+      readonly by: NodeId
+      /** Names the refs of its work, at its author's. */
+      readonly attempt: AttemptId
+      readonly base: Oid
+      readonly head: Oid
+      /** Who has them, the surest first; all seem to be there. */
+      readonly sources: readonly NodeId[]
     }
   | {
       readonly type: 'gate'
@@ -59,7 +87,7 @@ export type Effect =
       /** Whose commit it is; absent when the tip itself is tested. */
       readonly task?: TaskId
     }
-  /** Moves the run's ref from `old` to `next` by compare-and-set. */
+  /** Moves the run's ref of this term from `old` to `next` by compare-and-set. Where the ref does not exist yet it is at `old`. */
   | {
       readonly type: 'advance'
       readonly run: RunId
@@ -67,6 +95,7 @@ export type Effect =
       readonly repository: RepositorySpec
       readonly old: Oid
       readonly next: Oid
+      readonly term: number
     }
   | {
       readonly type: 'publish'
@@ -82,6 +111,10 @@ export type Effect =
         readonly date: WallMs
       }
     }
+  /** The run is over for good and the board has forgotten it: its document is archived and dropped, its workspaces go. */
+  | { readonly type: 'archive'; readonly run: RunId }
+  /** Facts that were believed do not count by what is known of their author now: the board is made anew from all facts of the store. */
+  | { readonly type: 'rebuild'; readonly reason: string }
   | { readonly type: 'alarm'; readonly code: string; readonly message: string }
 
 export type StopReason = 'cancelled' | 'timed-out' | 'stalled' | 'memory' | 'shutdown'

@@ -52,6 +52,43 @@ export const ERRORS = {
     true,
     'wait for running work to drain (`--wait`), or raise `pendingTasksMax`',
   ),
+  // cluster
+  ORCH_PEER_UNREACHABLE: row(
+    6,
+    504,
+    true,
+    'check the address, that `orch-node start` runs there, and that no firewall is in between',
+  ),
+  ORCH_PEER_DENIED: row(
+    6,
+    403,
+    false,
+    'that node does not let this one in: ask for an invitation there (`orch-node invite`)',
+  ),
+  ORCH_PEER_GONE: row(6, 503, true, 'the connection broke: the node tries again by itself'),
+  ORCH_PROTOCOL: row(6, 502, false, 'the two versions do not understand each other: upgrade the older one'),
+  ORCH_INVITE_INVALID: row(
+    2,
+    400,
+    false,
+    'copy the whole token again, or ask for a new one with `orch-node invite`',
+  ),
+  ORCH_INVITE_EXPIRED: row(6, 410, false, 'ask for a new one with `orch-node invite`'),
+  ORCH_INVITE_USED: row(6, 410, false, 'ask for a new one with `orch-node invite`'),
+  ORCH_NOT_MEMBER: row(
+    6,
+    403,
+    false,
+    'this node belongs to no cluster, or not to that one: see `orch-node members`',
+  ),
+  ORCH_REMOVED: row(6, 403, false, 'this node was removed from the cluster: ask an admin for an invitation'),
+  ORCH_OTHER_CLUSTER: row(
+    6,
+    409,
+    false,
+    'a node belongs to one cluster: `orch-node leave` first, or use another data directory',
+  ),
+  ORCH_ROLE: row(6, 403, false, 'the role of this node does not allow it: see `orch-node members`'),
   ORCH_RESOURCE: row(7, 409, false, 'no node has the resources or capabilities that the task asks for'),
   // git
   ORCH_GIT_MISSING: row(1, 500, false, 'install git 2.38 or newer and put it on PATH'),
@@ -127,6 +164,12 @@ export const ERRORS = {
     500,
     false,
     'the data directory was written by a newer version: upgrade orch-node',
+  ),
+  ORCH_STORE_CORRUPT: row(
+    1,
+    500,
+    false,
+    'run `orch-node doctor --fix`: what is whole is kept, the rest comes back from the other members',
   ),
   ORCH_IDENTITY: row(
     1,

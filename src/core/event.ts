@@ -72,6 +72,9 @@ interface Last {
 export function createEventDeriver(): (batch: Batch) => readonly TaskEvent[] {
   const last = new Map<string, Last>()
   const header = new Map<RunId, RunHeader>()
+  const adopted = new Map<RunId, Set<NodeId>>()
+  const integrates = (run: RunId, node: NodeId): boolean =>
+    (header.get(run)?.integrator ?? node) === node || adopted.get(run)?.has(node) === true
   return (batch) => {
     const events: TaskEvent[] = []
     const { at, author } = batch
@@ -82,7 +85,7 @@ export function createEventDeriver(): (batch: Batch) => readonly TaskEvent[] {
       const key = `${run}/${slot?.task ?? ''}`
       switch (fact.collection) {
         case 'runs':
-          if (fact.body.creator === author.node) header.set(run, fact.body)
+          if ('integrator' in fact.body && fact.body.creator === author.node) header.set(run, fact.body)
           break
         case 'specs':
           if ((header.get(run)?.creator ?? author.node) !== author.node) break
@@ -137,7 +140,7 @@ export function createEventDeriver(): (batch: Batch) => readonly TaskEvent[] {
           break
         }
         case 'accepts':
-          if (!slot || (header.get(run)?.integrator ?? author.node) !== author.node) break
+          if (!slot || !integrates(run, author.node)) break
           events.push({
             at,
             run,
@@ -150,7 +153,7 @@ export function createEventDeriver(): (batch: Batch) => readonly TaskEvent[] {
           last.delete(key)
           break
         case 'rejects': {
-          if (!slot || (header.get(run)?.integrator ?? author.node) !== author.node) break
+          if (!slot || !integrates(run, author.node)) break
           const { why, reason } = fact.body
           events.push({
             at,
@@ -166,6 +169,8 @@ export function createEventDeriver(): (batch: Batch) => readonly TaskEvent[] {
         }
         case 'orders': {
           const version = readVersionKey(fact.key)
+          if (version?.subject === '*' && fact.body.verb === 'adopt')
+            adopted.set(run, (adopted.get(run) ?? new Set()).add(author.node))
           if (!version || version.subject === '*') break
           const task = version.subject
           if (fact.body.verb === 'block') {

@@ -8,12 +8,13 @@
  *     seals    scope                     runs     run/n            n = 0 header
  *     claims   task/round/epoch          accepts  task/round/term
  *     starts   task/round/epoch          rejects  task/round/epoch/node   node = author of the result
- *     results  task/round/epoch          kv, nodes, members, messages: id/n
- *     voids    task/round/epoch
+ *     results  task/round/epoch          acks     task/round/epoch/node   node = author of the result
+ *     voids    task/round/epoch          members  subject/n         subject = node, or an invitation
+ *                                        kv, nodes, messages: id/n
  */
 import type { Outcome, Result } from './attempt.ts'
 import type { ErrorCode } from './error.ts'
-import type { Author, DocId, NodeId, Oid, RunId, Slot, TaskId, WallMs } from './id.ts'
+import type { Author, DocId, Incarnation, NodeId, Oid, RunId, Slot, TaskId, WallMs } from './id.ts'
 import type { Json, MergePolicy, Priority, RepositorySpec, TaskSpec } from './task.ts'
 
 /** First fact of a run, written by its creator. */
@@ -27,6 +28,13 @@ export interface RunHeader {
   readonly merge: MergePolicy
   /** Commit that tasks start from, in our own repository. */
   readonly base?: Oid
+}
+
+/** In the cluster's document, key `<run>/n`: the run is over for good. What of it comes late is refused, so that it never lives again (`archive.ts`). */
+export interface RunMark {
+  readonly verb: 'archived'
+  readonly creator: NodeId
+  readonly createdAt: WallMs
 }
 
 export interface Seal {
@@ -91,6 +99,18 @@ export type Order =
       readonly commit?: Oid
       readonly problem?: { readonly code: ErrorCode; readonly message: string }
     }
+  /**
+   * The author is the run's integrator from now on, for `term` (one more than the highest seen). Accepts of earlier terms count up to position `cutoff`; later ones are offered
+   * again. Explicit and alarmed: the only way to lose an accept. `of`: integrator of the term before, as the author knew it: two nodes may have adopted one term, and the
+   * next one goes on from one of them.
+   */
+  | {
+      readonly verb: 'adopt'
+      readonly term: number
+      readonly cutoff: number
+      readonly of?: NodeId
+      readonly reason?: string
+    }
   /** Where the integrated branch was landed, for people. */
   | { readonly verb: 'landed'; readonly branch: string; readonly commit: Oid }
   /** Outcome of the run's `verify` on the finished branch when it could not gate each step (SPEC FN1). */
@@ -103,10 +123,48 @@ export interface NodeRecord {
   readonly capabilities?: readonly string[]
   /** Kinds of tasks that its workers take; absent = any. */
   readonly kinds?: readonly string[]
+  /** Those of them that run inside its process and end with it. */
+  readonly inProcess?: readonly string[]
+  /** Where it can be reached, best first: multiaddrs that name it. */
+  readonly addresses?: readonly string[]
+  /** It finishes what it runs and takes nothing new. */
+  readonly draining?: boolean
 }
 
+/** What a member may do; each can do all of the one before, except that an observer runs nothing. `none` = removed. */
+export const ROLES = ['observer', 'worker', 'planner', 'integrator', 'admin'] as const
+export type Role = (typeof ROLES)[number]
+
+/**
+ * How far the writings of one node count: for each document and incarnation the last commit number. What is not named does not count at all.
+ */
+export type Cutoff = Readonly<Record<DocId, Readonly<Record<Incarnation, number>>>>
+
+/**
+ * Who belongs to the cluster (DESIGN 10). Versions of these facts count over all of them together (1 + highest seen), so that a later one is known to have seen the earlier;
+ * `roster.ts` reads them in that order. Subject = node id, or `invite:<id>`.
+ */
+export type MemberFact =
+  /** By the node that founds the cluster, about itself. The id of the cluster is the hash of the node and the nonce. */
+  | { readonly verb: 'found'; readonly name: string; readonly nonce: string }
+  /** Admits whoever proves to hold the one-time key (public half, hex), `uses` times. `expiresAt` by the inviter's clock, judged by the inviter. */
+  | {
+      readonly verb: 'invite'
+      readonly key: string
+      readonly role: Role
+      readonly expiresAt: WallMs
+      readonly uses: number
+      readonly approve?: true
+    }
+  | { readonly verb: 'revoke' }
+  | { readonly verb: 'admit'; readonly role: Role; readonly name: string; readonly invite?: string }
+  /** What the subject wrote up to `since` counts by its role of before. */
+  | { readonly verb: 'role'; readonly role: Role; readonly since: Cutoff }
+  /** By an admin, or by the subject itself (it leaves). */
+  | { readonly verb: 'remove'; readonly since: Cutoff; readonly reason?: string }
+
 export interface Bodies {
-  runs: RunHeader
+  runs: RunHeader | RunMark
   specs: TaskSpec
   seals: Seal
   claims: Record<string, never>
@@ -119,7 +177,9 @@ export interface Bodies {
   messages: Json
   kv: Json
   nodes: NodeRecord
-  members: Json
+  members: MemberFact
+  /** The author holds the objects of that result: its work outlives the node that made it. */
+  acks: Record<string, never>
 }
 
 export type Collection = keyof Bodies

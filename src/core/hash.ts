@@ -31,16 +31,38 @@ function utf8(text: string): Uint8Array {
   return Uint8Array.from(out)
 }
 
+/** What is hashed most are short keys of plain letters: they need no memory of their own. */
+const SHORT = new Uint8Array(256)
+const SHORT_VIEW = new DataView(SHORT.buffer)
+
+/** Bytes of a short text of ASCII, written to `SHORT`; -1 for any other. */
+function writeShort(text: string): number {
+  if (text.length + 9 > SHORT.length) return -1
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code > 0x7f) return -1
+    SHORT[i] = code
+  }
+  return text.length
+}
+
 function words(text: string): Uint32Array {
-  const bytes = utf8(text)
-  const padded = new Uint8Array((((bytes.length + 8) >> 6) + 1) << 6)
-  padded.set(bytes)
-  padded[bytes.length] = 0x80
-  const view = new DataView(padded.buffer)
-  view.setUint32(padded.length - 8, Math.floor(bytes.length / 0x20000000))
-  view.setUint32(padded.length - 4, (bytes.length << 3) >>> 0)
+  let [padded, view] = [SHORT, SHORT_VIEW]
+  let length = writeShort(text)
+  let end = (((length + 8) >> 6) + 1) << 6
+  if (length < 0) {
+    const bytes = utf8(text)
+    length = bytes.length
+    end = (((length + 8) >> 6) + 1) << 6
+    padded = new Uint8Array(end)
+    padded.set(bytes)
+    view = new DataView(padded.buffer)
+  } else padded.fill(0, length, end)
+  padded[length] = 0x80
+  view.setUint32(end - 8, Math.floor(length / 0x20000000))
+  view.setUint32(end - 4, (length << 3) >>> 0)
   const h = INITIAL.slice()
-  for (let offset = 0; offset < padded.length; offset += 64) {
+  for (let offset = 0; offset < end; offset += 64) {
     for (let i = 0; i < 16; i++) W[i] = view.getUint32(offset + i * 4)
     for (let i = 16; i < 64; i++) {
       const x = W[i - 15]!
@@ -49,16 +71,14 @@ function words(text: string): Uint32Array {
       const s1 = ((y >>> 17) | (y << 15)) ^ ((y >>> 19) | (y << 13)) ^ (y >>> 10)
       W[i] = (W[i - 16]! + s0 + W[i - 7]! + s1) | 0
     }
-    let [a, b, c, d, e, f, g, k] = h as unknown as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-    ]
+    let a = h[0]!
+    let b = h[1]!
+    let c = h[2]!
+    let d = h[3]!
+    let e = h[4]!
+    let f = h[5]!
+    let g = h[6]!
+    let k = h[7]!
     for (let i = 0; i < 64; i++) {
       const s1 = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7))
       const t1 = (k + s1 + ((e & f) ^ (~e & g)) + K[i]! + W[i]!) | 0

@@ -1,4 +1,5 @@
 /** A run's history: its accepted tasks by position. A function of what is accepted, whatever the order in which that was learned. */
+import type { RunState } from './run-state.ts'
 import type { TaskState } from './task-state.ts'
 
 export function recordAccept(task: TaskState): void {
@@ -6,11 +7,18 @@ export function recordAccept(task: TaskState): void {
   if (accepted === recorded) return
   task.recorded = accepted
   if (!recorded) return enter(task)
-  // Only when an earlier accept of the same task came in late, or the run's header changed.
+  // Only when an earlier accept of the same task came in late, the run's header changed, or a new term cut the history.
   run.positions.clear()
   run.lastPosition = 0
   run.lastCommitPosition = 0
   for (const other of run.tasks.values()) if (other.recorded) enter(other)
+}
+
+/** The last position before the first that is missing here. */
+export function knownHistory(run: RunState): number {
+  let last = 0
+  while (run.positions.has(last + 1)) last++
+  return last
 }
 
 function enter(task: TaskState): void {

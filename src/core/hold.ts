@@ -4,11 +4,12 @@
 
 import { admitWorker } from './admit.ts'
 import type { Result } from './attempt.ts'
+import { attemptOf } from './attempt-name.ts'
 import { claimRank, type Entry } from './claim.ts'
-import { needsAllow } from './derive.ts'
+import { isOpen, needsAllow } from './derive.ts'
 import type { StopReason } from './effect.ts'
 import { slotKey } from './fact.ts'
-import { type AttemptId, attemptId, type NodeId, type Slot } from './id.ts'
+import type { AttemptId, Incarnation, NodeId, Slot } from './id.ts'
 import type { InputOf, Reply } from './input.ts'
 import { TERM_GRACE_MS } from './limit.ts'
 import type { LocalAttempt, NodeState, StopCause } from './node-state.ts'
@@ -80,11 +81,20 @@ export function ended(state: NodeState, input: InputOf<'attempt-ended'>): void {
   if (!attempt) return
   const { task, slot } = attempt
   unregister(state, attempt, input.result.usage?.wallMs)
-  const result = judge(attempt, input.result)
+  // Nothing more is said of a run that was archived meanwhile.
+  if (state.board.isArchived(slot.run)) return
+  const result = unshared(state, attempt, judge(attempt, input.result))
   const { outcome } = result
-  if (outcome === 'released' || outcome === 'lost') giveBack(state, slot, result, outcome)
+  if (outcome === 'released' && attempt.noBase) giveBack(state, slot, { ...result, noBase: true }, outcome)
+  else if (outcome === 'released' || outcome === 'lost') giveBack(state, slot, result, outcome)
   else state.put({ doc: slot.run, collection: 'results', key: slotKey(slot), body: result })
   if (task.status === 'ready') enqueue(state, task)
+}
+
+/** Work that is on this disk only says so, where others are known. The integrator's counts all the same, until another one takes the run over. */
+function unshared(state: NodeState, { task }: LocalAttempt, result: Result): Result {
+  if (result.outcome !== 'done' || result.head === undefined || !task.run.header?.repository) return result
+  return state.hasOthers() ? { ...result, unshared: true } : result
 }
 
 function judge(attempt: LocalAttempt, result: Result): Result {
@@ -197,17 +207,31 @@ export function giveUpOwn(state: NodeState, task: TaskState): void {
   giveBack(state, slot, { outcome, reason: 'the node was restarted' }, entry.start ? 'restarted' : 'released')
 }
 
+/** What of a member's is lost, when not all of it. */
+interface Loss {
+  readonly what?: 'all' | 'in-process'
+  readonly incarnation?: Incarnation
+}
+
 /** A member is gone: each epoch it holds is voided, by one observer after the other until one is seen to have done it. */
-export function voidHeld(state: NodeState, node: NodeId): void {
+export function voidHeld(state: NodeState, node: NodeId, loss: Loss = {}): void {
   if (node === state.me) return
-  state.dead.add(node)
+  if (loss.what !== 'in-process') state.dead.add(node)
   state.live = state.live.filter((n) => n !== node)
+  if (!state.may('worker')) return
   for (const task of [...(state.heldBy.get(node) ?? [])]) {
+    if (!isLost(state, node, task, loss)) continue
     const slot: Slot = { run: task.run.id, task: task.id, round: task.round, epoch: task.epoch }
     const rank = claimRank(slot, state.me, state.live, () => 1)
     if (rank === 0) giveUp(state, task, node)
     else state.timer({ at: state.now + rank * VOID_STAGGER_MS, kind: 'void', key: node, task })
   }
+}
+
+function isLost(state: NodeState, node: NodeId, task: TaskState, loss: Loss): boolean {
+  if (loss.incarnation !== undefined && task.holder?.incarnation !== loss.incarnation) return false
+  const kinds = state.board.nodes.get(node)?.value.inProcess
+  return loss.what !== 'in-process' || !kinds || kinds.includes(task.spec?.kind ?? '')
 }
 
 export function voidDue(state: NodeState, task: TaskState, node: NodeId): void {
@@ -216,7 +240,7 @@ export function voidDue(state: NodeState, task: TaskState, node: NodeId): void {
 
 function giveUp(state: NodeState, task: TaskState, node: NodeId): void {
   const entry: Entry | undefined = task.holder
-  if (!entry || entry.node !== node || entry.result || task.spec?.exclusive) return
+  if (!entry || entry.node !== node || !isOpen(task, entry) || task.spec?.exclusive) return
   putVoid(state, { run: task.run.id, task: task.id, round: entry.round, epoch: entry.epoch }, 'lost')
 }
 
@@ -263,8 +287,5 @@ export function claimOutside(state: NodeState, input: InputOf<'claim'>): Reply {
 function holderAttempt(task: TaskState): AttemptId | undefined {
   const entry = task.holder
   if (!entry) return undefined
-  return attemptId(
-    { run: task.run.id, task: task.id, round: entry.round, epoch: entry.epoch },
-    entry.incarnation,
-  )
+  return attemptOf(task, entry)
 }

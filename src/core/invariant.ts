@@ -2,11 +2,12 @@
  * Always-true rules over a board (I1-I27 of the design, as far as one board shows them). Oracles of the tests and of `doctor`: each returns what is wrong, in
  * words, and never mends.
  */
+import { holds } from './ack.ts'
 import type { Board } from './board.ts'
-
 import type { RunState } from './run-state.ts'
 import { BARRIER_KIND } from './task.ts'
 import type { AcceptRecord, TaskState } from './task-state.ts'
+import { isStanding } from './term.ts'
 
 export interface Violation {
   readonly invariant: string
@@ -29,17 +30,19 @@ function taskViolations(task: TaskState): Violation[] {
     void found.push({ invariant, subject: task.name, message })
   const rounds = new Map<number, AcceptRecord>()
   for (const accept of task.accepts) {
-    if (accept.author.node !== task.run.integrator) continue
+    if (!isStanding(task.run, accept)) continue
     const other = rounds.get(accept.round)
     // Two process lives may have written the same: after a crash it is read back from the ref.
     if (other && (other.position !== accept.position || other.commit !== accept.commit)) {
       say('I9', `two accepts in round ${accept.round}`)
     }
     rounds.set(accept.round, accept)
-    const result = task.entries.find(
+    const entry = task.entries.find(
       (e) => e.round === accept.round && e.epoch === accept.epoch && e.node === accept.by,
-    )?.result
-    if (result?.outcome !== 'done')
+    )
+    if (entry?.result?.head !== undefined && accept.commit && !holds(task, entry, accept.author.node))
+      say('I24', `the accept of round ${accept.round} names objects that its author never acknowledged`)
+    if (entry?.result?.outcome !== 'done')
       say('I12', `the accept of round ${accept.round} names a result that is not a success`)
   }
   if (rounds.size > 1) say('I13', 'accepted in two rounds')

@@ -2,6 +2,7 @@
  * Which results a task builds on, and in which order: the accepted ones are on the run's ref already; the provisional ones it needs are laid over it, by
  * topological layer, then task id (DESIGN 5), so that every node makes the same base.
  */
+import type { Entry } from './claim.ts'
 import type { Delta } from './integrate.ts'
 import { dependencyClass } from './status.ts'
 import type { TaskState } from './task-state.ts'
@@ -39,7 +40,11 @@ export function pendingDeltas(task: TaskState): TaskState[] {
 
 /** The work of a task's provisional result. */
 export function deltaOf(task: TaskState): Delta {
-  const entry = task.provisional!
+  return deltaFrom(task, task.provisional!)
+}
+
+/** The work of a result that names its commits. */
+export function deltaFrom(task: TaskState, entry: Entry): Delta {
   const { base, head } = entry.result!
   const spec = task.spec!
   return {

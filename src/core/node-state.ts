@@ -1,14 +1,16 @@
 /** All that one node decides from: the board, what runs here, and the timers of the core. Moved only by `step`. */
 import { Board } from './board.ts'
 import type { Effect } from './effect.ts'
-import type { Fact } from './fact.ts'
+import type { Fact, NodeRecord, Role } from './fact.ts'
 import { Heap } from './heap.ts'
 import type { AttemptId, Author, DurationMs, Millis, NodeId, Oid, RunId, Slot, WallMs } from './id.ts'
 import type { Conflict, Delta, GateFailure, MergedCommit } from './integrate.ts'
+import { Judge } from './judge.ts'
 import type { GateVerdict } from './merge-queue.ts'
 import { createPrng, type Prng } from './prng.ts'
 import { type Capacity, createPool, type ResourcePool } from './quota.ts'
 import { ReadyQueue } from './ready-queue.ts'
+import { Roster } from './roster.ts'
 import type { RunState } from './run-state.ts'
 import type { Watch } from './supervise.ts'
 import { OUTSIDE_KIND } from './task.ts'
@@ -29,6 +31,10 @@ export interface NodeOptions {
   readonly pendingTasksMax: number
   /** An attempt of an agent may be silent for so long, where its task does not say. 0 = no limit. */
   readonly stallMs: DurationMs
+  /** Id of the cluster that the node belongs to: its members and their roles are read from facts. Absent = this node alone, nothing is judged. */
+  readonly cluster?: string
+  /** From the end of a run to its archive, on its integrator's clock. Absent = never. */
+  readonly archiveAfterMs?: DurationMs
 }
 
 /** Kinds that run in a process of their own share one pool: the node's slots. */
@@ -62,6 +68,8 @@ export interface LocalAttempt {
   trouble: string | undefined
   /** What supervision advises the next attempt. */
   hint: string | undefined
+  /** The objects of its base could not be had. */
+  noBase?: true
 }
 
 /** Why an attempt was told to stop, as far as its result depends on it. */
@@ -88,9 +96,22 @@ export interface Bid {
 
 export interface Timer {
   readonly at: Millis
-  readonly kind: 'attempt' | 'ready' | 'bid' | 'void' | 'job'
+  readonly kind: 'attempt' | 'ready' | 'bid' | 'void' | 'job' | 'fetch' | 'drain' | 'archive'
   readonly key: string
   readonly task?: TaskState
+}
+
+/** Objects of another node's result that are to come here. */
+export interface Fetching {
+  readonly task: TaskState
+  readonly slot: Slot
+  /** Author of the result. */
+  readonly by: NodeId
+  /** The edge is at it. */
+  asked: boolean
+  tries: number
+  /** Otherwise: when it is to be asked for. */
+  dueAt: Millis
 }
 
 /** Integration of one run, one step at a time. */
@@ -126,7 +147,8 @@ export interface MergeJob {
 
 export class NodeState {
   readonly options: NodeOptions
-  readonly board = new Board()
+  readonly roster: Roster | undefined
+  readonly board: Board
   readonly attempts = new Map<AttemptId, LocalAttempt>()
   readonly byTask = new Map<TaskState, LocalAttempt>()
   readonly bids = new Map<TaskState, Bid>()
@@ -141,14 +163,36 @@ export class NodeState {
   readonly groups = new Map<string, number>()
 
   readonly jobs = new Map<RunId, MergeJob>()
+  /** By run: finished and not integrated yet, so that nothing that writes the same files starts without it. */
+  readonly unmerged = new Map<RunId, Set<TaskState>>()
+  readonly fetches = new Map<string, Fetching>()
+  /** Tasks with a result whose objects this node may have to fetch. */
+  readonly lacking = new Set<TaskState>()
+  /** Tasks that rest because nobody could reach their base. */
+  readonly baseless = new Set<TaskState>()
+  /** Integrator and term of each run, as last seen: to notice a change. */
+  readonly integrators = new Map<RunId, string>()
+  /** Since when each finished run is finished, by this node's clock. */
+  readonly finishedAt = new Map<RunId, Millis>()
+  /** How long runs were finished before this life. */
+  finishedFor: Readonly<Record<RunId, DurationMs>> = {}
   /** Tasks held by other nodes, for free slots in the election of bidders. */
   readonly heldBy = new Map<NodeId, Set<TaskState>>()
   readonly holderOf = new Map<TaskState, NodeId>()
   readonly prng: Prng
   live: readonly NodeId[]
+  /** As it was told: `live` are those of them whose role lets them work. */
+  present: readonly NodeId[]
+  /** This node's own, to be written once it is a member. */
+  record: NodeRecord | undefined = undefined
   /** Members that were declared dead and were not seen alive since: what turns out to be held by them is voided too. */
   readonly dead = new Set<NodeId>()
+  /** See `SETTLE_MS_DEFAULT`. */
+  staggerMs: DurationMs
+  settleMs: DurationMs
   draining = false
+  /** When what runs is given back, while it drains. */
+  drainAt: Millis = Number.POSITIVE_INFINITY
   /** Why nothing new is started, when the node lacks something. */
   intake: string | undefined = undefined
   /** Somebody follows runs: what changed is gathered for them. */
@@ -166,6 +210,11 @@ export class NodeState {
   constructor(options: NodeOptions) {
     this.options = options
     this.live = [options.author.node]
+    this.present = this.live
+    this.staggerMs = options.staggerMs
+    this.settleMs = options.settleMs
+    this.roster = options.cluster === undefined ? undefined : new Roster(options.cluster)
+    this.board = new Board(this.roster && new Judge(this.roster))
     this.resources = createPool(options.capacity)
     this.prng = createPrng(options.seed)
     this.pools.set(PROCESS_POOL, {
@@ -191,6 +240,8 @@ export class NodeState {
 
   /** Writes a fact: on the board at once, durable before any effect of this step is carried out. */
   put(fact: Fact): void {
+    // What would not count is not written. Membership facts were checked by who gives them.
+    if (fact.collection !== 'members' && this.board.judge?.mayWrite(fact, this.me) === false) return
     this.facts.push(fact)
     this.board.applyOwn(fact, this.options.author, this.at)
   }
@@ -209,7 +260,19 @@ export class NodeState {
   }
 
   isIntegrator(run: RunState): boolean {
-    return run.header?.integrator === this.me
+    return run.integrator === this.me && this.may('planner')
+  }
+
+  /** By its role; a node alone may do everything. */
+  may(role: Role): boolean {
+    return this.roster?.can(this.me, role) ?? true
+  }
+
+  /** Some other member is known. */
+  hasOthers(): boolean {
+    if (this.live.length > 1) return true
+    for (const node of this.board.nodes.keys()) if (node !== this.me) return true
+    return false
   }
 
   job(run: RunState): MergeJob {

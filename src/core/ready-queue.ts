@@ -36,6 +36,8 @@ export type Room = 'none' | 'one' | 'some' | 'later'
 export class ReadyQueue {
   /** By pool: tasks of a kind that no worker offers here must not stand in the way of others. */
   readonly #heaps = new Map<string, Heap<ReadyEntry>>()
+  /** By pool: what another node is to take, to be taken here when nothing of the own is left. */
+  readonly #aside = new Map<string, Heap<ReadyEntry>>()
   readonly #parked = new Map<string, Heap<ReadyEntry>>()
   /** Parked again in this pass: not woken twice, or the pass would never end. */
   readonly #tried = new Map<string, ReadyEntry[]>()
@@ -67,11 +69,29 @@ export class ReadyQueue {
   /** The best task of several pools. */
   popBest(pools: readonly string[]): ReadyEntry | undefined {
     let best: Heap<ReadyEntry> | undefined
-    for (const pool of pools) {
-      const heap = this.#heaps.get(pool)
-      if (heap && top(heap) && (!best || before(heap.peek()!, best.peek()!))) best = heap
-    }
+    for (const pool of pools)
+      for (const heap of [this.#heaps.get(pool), this.#aside.get(pool)])
+        if (heap && top(heap) && (!best || before(heap.peek()!, best.peek()!))) best = heap
     return best?.pop()
+  }
+
+  /**
+   * The best task of a pool, but among tasks of one urgency first those that are this node's to take. `isMine` is asked once for each task that becomes ready: nodes that share a long
+   * queue then go through different parts of it. `onlyMine`: nothing else.
+   */
+  popMine(pool: string, isMine: (task: TaskState) => boolean, onlyMine: boolean): ReadyEntry | undefined {
+    const heap = this.#heaps.get(pool)
+    const aside = this.#aside.get(pool) ?? new Heap(before)
+    for (;;) {
+      const entry = heap && top(heap)
+      const other = top(aside)
+      if (!entry || (other && other.urgency > entry.urgency))
+        return other && !onlyMine ? aside.pop() : undefined
+      heap.pop()
+      if (isMine(entry.task)) return entry
+      aside.push(entry)
+      this.#aside.set(pool, aside)
+    }
   }
 
   park(entry: ReadyEntry, key: string): void {
@@ -127,9 +147,11 @@ export class ReadyQueue {
 
   /** Moves everything of one pool to another, when a kind changed its pool. */
   move(from: string, to: (task: TaskState) => string): void {
-    const heap = this.#heaps.get(from)
+    const heaps = [this.#heaps.get(from), this.#aside.get(from)]
     this.#heaps.delete(from)
-    for (const entry of heap?.values() ?? []) if (isFresh(entry)) this.push(entry.task, to(entry.task))
+    this.#aside.delete(from)
+    for (const heap of heaps)
+      for (const entry of heap?.values() ?? []) if (isFresh(entry)) this.push(entry.task, to(entry.task))
   }
 
   pools(): readonly string[] {

@@ -2,7 +2,8 @@ import type { RunHeader, Seal } from './fact.ts'
 import type { Author, NodeId, Oid, RunId, TaskId } from './id.ts'
 import { TASK_STATUSES, type TaskStatus } from './status.ts'
 import type { MergePolicy } from './task.ts'
-import type { OrderOf, Register, TaskState } from './task-state.ts'
+import type { OrderOf, OrderRecord, Register, TaskState } from './task-state.ts'
+import { type AdoptRecord, reckonTerms, type Term } from './term.ts'
 
 export type RunStatus =
   | 'unknown'
@@ -33,8 +34,17 @@ export class RunState {
   closing: Register<OrderOf<'close'>> | undefined = undefined
   landed: Register<OrderOf<'landed'>> | undefined = undefined
   verified: Register<OrderOf<'verified'>> | undefined = undefined
-  /** Largest version of any order on the run: the next one is this + 1. */
+  /** Largest version of any order on the run that counts: the next one is this + 1. */
   orderVersion = 0
+  /** Orders whose version is out of reach so far. */
+  parked: readonly OrderRecord[] = []
+  /** What was said of the run's end; it counts when an integrator of the run said it. */
+  endings: readonly OrderRecord[] = []
+  adopts: readonly AdoptRecord[] = []
+  /** The terms that count, from the first: who integrates, and up to where. Empty before the header. */
+  terms: readonly Term[] = []
+  /** Whoever integrated the run in some term, also in one that another took at the same time. */
+  integrators: ReadonlySet<NodeId> = new Set()
   /** Tasks that wait, by order, for a task that is not known yet. */
   readonly blockedOn = new Map<TaskId, TaskState[]>()
   /** Specs that count: written by the creator. */
@@ -53,7 +63,19 @@ export class RunState {
   }
 
   get integrator(): NodeId | undefined {
-    return this.header?.integrator
+    return this.terms.at(-1)?.integrator
+  }
+
+  /** Of the integrator, from 1. */
+  get term(): number {
+    return this.terms.length || 1
+  }
+
+  /** @internal The header or an adoption came in. */
+  reckon(): void {
+    const { chain, all } = reckonTerms(this.header, this.adopts)
+    this.terms = chain
+    this.integrators = all
   }
 
   get merge(): MergePolicy {

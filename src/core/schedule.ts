@@ -2,6 +2,7 @@
  * Who starts what, here and now (DESIGN 4). Ready tasks are taken in order of urgency; each must be admitted by slots, resources, group, exclusive name and
  * scope. Alone, or first in the rendezvous order, a node starts at once; otherwise it waits its turn and then for the settle window.
  */
+import { sourcesOf } from './ack.ts'
 import { admit, give, roomFor, scopeKey, take } from './admit.ts'
 import type { Result } from './attempt.ts'
 import { backoffMs } from './backoff.ts'
@@ -9,9 +10,15 @@ import { claimRank } from './claim.ts'
 import { mayStart } from './derive.ts'
 import { slotKey, type VoidReason } from './fact.ts'
 import { type AttemptId, attemptId, type DurationMs, type NodeId, type Slot } from './id.ts'
-import { AGENT_IDLE_STEPS, AGENT_LOOP_CALLS, BATCH_STARTS_MAX } from './limit.ts'
-import { needsSettled } from './merge-base.ts'
-import { type LocalAttempt, type NodeState, type Pool, PROCESS_POOL } from './node-state.ts'
+import {
+  AGENT_IDLE_STEPS,
+  AGENT_LOOP_CALLS,
+  BASE_REST_MS,
+  BASE_REST_MS_MAX,
+  BATCH_STARTS_MAX,
+} from './limit.ts'
+import { needsSettled, pendingDeltas } from './merge-base.ts'
+import { type Bid, type LocalAttempt, type NodeState, type Pool, PROCESS_POOL } from './node-state.ts'
 import type { Room } from './ready-queue.ts'
 import { startRequest } from './start-request.ts'
 import { createWatch, nextDeadline, type Watch } from './supervise.ts'
@@ -39,6 +46,7 @@ export function enqueue(state: NodeState, task: TaskState): void {
     const wait = backoffMs(spec.retry ?? TASK_DEFAULT.retry, task.failures, state.prng.next())
     task.notBefore = state.now + wait
   }
+  restForBase(state, task)
   if (task.notBefore > state.now) {
     state.timer({ at: task.notBefore, kind: 'ready', key: task.name, task })
     return
@@ -46,6 +54,32 @@ export function enqueue(state: NodeState, task: TaskState): void {
   if (task.finalNeedsOnly && !needsSettled(task)) return
   if (state.bids.has(task) || state.byTask.has(task)) return
   state.ready.push(task, poolOf(state, task))
+}
+
+/** Nobody could reach its base, whoever tried: the next one would start it in vain, too. */
+function restForBase(state: NodeState, task: TaskState): void {
+  let count = 0
+  for (const { round, result } of task.entries) if (round === task.round && result?.noBase) count++
+  if (count > task.baselessSeen) {
+    const restMs = Math.min(BASE_REST_MS * 2 ** (count - 1), BASE_REST_MS_MAX)
+    task.notBefore = Math.max(task.notBefore, state.now + restMs)
+    state.baseless.add(task)
+  }
+  task.baselessSeen = count
+}
+
+/** Members came back. Some may have what the base of a task is made of. */
+export function tryBasesAgain(state: NodeState, nodes: readonly NodeId[]): void {
+  if (nodes.length === 0) return
+  for (const task of state.baseless) {
+    const sources = new Set(task.run.terms.map((term) => term.integrator))
+    for (const need of pendingDeltas(task))
+      for (const node of sourcesOf(need, need.provisional!, state.me)) sources.add(node)
+    if (!nodes.some((node) => sources.has(node))) continue
+    state.baseless.delete(task)
+    task.notBefore = Math.min(task.notBefore, state.now)
+    if (task.status === 'ready') enqueue(state, task)
+  }
 }
 
 /** Starts and bids for whatever may run now. */
@@ -67,7 +101,16 @@ export function schedule(state: NodeState): void {
 
 function fill(state: NodeState, pool: Pool): void {
   while (pool.running < allowance(pool)) {
-    const entry = state.ready.pop(pool.name)
+    // Work of a process kind is long: there it is worth more to keep the order. Short work would be begun by all who have room, before they hear of each other.
+    const entry =
+      pool.inProcess && state.live.length > 1
+        ? state.ready.popMine(
+            pool.name,
+            (task) => turnOf(state, task, slotOf(task)) === 'first',
+            // What is another's to begin is taken by idle workers, not ahead of them.
+            pool.running >= pool.concurrency,
+          )
+        : state.ready.pop(pool.name)
     if (!entry) return
     const { task } = entry
     const obstacle = admit(state, task)
@@ -94,7 +137,7 @@ const AHEAD_MS = 4
 
 /** Rank 0 starts in the same step; others wait for their turn. Either way the task's needs of this node are taken. */
 function bid(state: NodeState, task: TaskState, pool: Pool): void {
-  const slot: Slot = { run: task.run.id, task: task.id, round: task.round, epoch: task.epoch }
+  const slot = slotOf(task)
   // A key is written once: who has given the epoch back cannot bid for it again, and nobody else did. The next one opens.
   if (
     task.entries.some(
@@ -104,33 +147,72 @@ function bid(state: NodeState, task: TaskState, pool: Pool): void {
     putVoid(state, slot, 'released')
     return
   }
-  const rank = state.live.length > 1 ? rankOf(state, task, slot) : 0
+  const turn = turnOf(state, task, slot)
   take(state, task, pool)
-  if (rank === 0) {
+  if (turn === 'first') {
     begin(state, task, slot, pool)
     return
   }
-  const dueAt = state.now + Math.min(rank, 8) * state.options.staggerMs
-  state.bids.set(task, { task, slot, pool, phase: 'staggered', dueAt })
-  state.timer({ at: dueAt, kind: 'bid', key: task.name, task })
+  const bid: Bid = {
+    task,
+    slot,
+    pool,
+    phase: 'staggered',
+    dueAt: state.now + Math.min(turn, 8) * state.staggerMs,
+  }
+  state.bids.set(task, bid)
+  if (turn === 0) claim(state, bid)
+  else state.timer({ at: bid.dueAt, kind: 'bid', key: task.name, task })
 }
 
-function rankOf(state: NodeState, task: TaskState, slot: Slot): number {
-  const { board } = state
-  const kind = task.spec!.kind
-  const candidates = state.live.filter((node) => {
-    if (node === state.me) return true
-    const record = board.nodes.get(node)?.value
-    if (!record) return false
-    if (record.kinds && !record.kinds.includes(kind)) return false
-    if ((task.spec!.capabilities ?? []).some((c) => !record.capabilities?.includes(c))) return false
-    return (state.heldBy.get(node)?.size ?? 0) < record.slots
-  })
-  const rank = claimRank(slot, state.me, candidates, board.slotsOf)
+function claim(state: NodeState, bid: Bid): void {
+  const { task, slot } = bid
+  bid.phase = 'settling'
+  bid.dueAt = state.now + state.settleMs
+  state.put({ doc: slot.run, collection: 'claims', key: slotKey(slot), body: {} })
+  state.timer({ at: bid.dueAt, kind: 'bid', key: task.name, task })
+}
+
+function slotOf(task: TaskState): Slot {
+  return { run: task.run.id, task: task.id, round: task.round, epoch: task.epoch }
+}
+
+/**
+ * Whose turn it is: `first` when nobody who could ever take the task comes before this node; else how many come before it that have room for it now. Who is preferred only since
+ * others look full says so first: they may have had room for longer than is known here.
+ */
+function turnOf(state: NodeState, task: TaskState, slot: Slot): number | 'first' {
+  if (state.live.length <= 1) return 'first'
+  const { kind, retry } = task.spec!
+  const able = state.live.filter((node) => node === state.me || isAble(state, node, task))
+  const slotsOf = state.board.slotsOf
+  const place = claimRank(slot, state.me, able, slotsOf)
   // A failure here says try elsewhere: R62's reassign goes to the back of the row.
   const failedHere =
-    task.spec!.retry?.strategy === 'reassign' && task.entries.some((e) => e.node === state.me && e.result)
-  return failedHere ? rank + candidates.length : rank
+    retry?.strategy === 'reassign' && task.entries.some((e) => e.node === state.me && e.result)
+  if (failedHere) return place + able.length
+  // A function is over before others hear that it runs: who looks full is not.
+  if (state.kinds.get(kind)?.inProcess) return place === 0 ? 'first' : place
+  // Later somebody may have begun already, who saw that there was no room here.
+  if (place === 0 && state.now - task.readySince <= state.settleMs / 2) return 'first'
+  const free = able.filter(
+    (node) => node === state.me || runningOn(state, node) < state.board.nodes.get(node)!.value.slots,
+  )
+  return claimRank(slot, state.me, free, slotsOf)
+}
+
+function isAble(state: NodeState, node: NodeId, { spec }: TaskState): boolean {
+  const record = state.board.nodes.get(node)?.value
+  if (!record || record.draining || record.slots === 0) return false
+  if (record.kinds && !record.kinds.includes(spec!.kind)) return false
+  return (spec!.capabilities ?? []).every((c) => record.capabilities?.includes(c))
+}
+
+/** Attempts of a node that take a slot there: one that has ended and waits to be fetched takes none. */
+function runningOn(state: NodeState, node: NodeId): number {
+  let count = 0
+  for (const task of state.heldBy.get(node) ?? []) if (!task.holder?.result) count++
+  return count
 }
 
 /** The bid's timer: its turn has come, or the others have been heard. */
@@ -141,10 +223,7 @@ export function bidDue(state: NodeState, task: TaskState): void {
   const closed = state.draining || state.intake !== undefined
   if (bid.phase === 'staggered') {
     if (stale || task.status !== 'ready' || closed) return dropBid(state, task)
-    bid.phase = 'settling'
-    bid.dueAt = state.now + state.options.settleMs
-    state.put({ doc: task.run.id, collection: 'claims', key: slotKey(bid.slot), body: {} })
-    state.timer({ at: bid.dueAt, kind: 'bid', key: task.name, task })
+    claim(state, bid)
     return
   }
   if (!stale && task.holder?.node === state.me && task.status === 'claimed' && !closed && mayStart(task)) {
@@ -249,7 +328,7 @@ export function adopt(state: NodeState, task: TaskState, slot: Slot, id: Attempt
 
 /** An outside worker takes a ready task past the queue. */
 export function startOutside(state: NodeState, task: TaskState): AttemptId {
-  const slot: Slot = { run: task.run.id, task: task.id, round: task.round, epoch: task.epoch }
+  const slot = slotOf(task)
   const pool = state.pools.get(OUTSIDE_KIND)!
   take(state, task, pool)
   return begin(state, task, slot, pool, true)
@@ -260,7 +339,7 @@ export function unregister(state: NodeState, attempt: LocalAttempt, ranMs: Durat
   state.attempts.delete(attempt.id)
   if (state.byTask.get(attempt.task) === attempt) state.byTask.delete(attempt.task)
   // The worker's own time: waiting for the disk or for a free worker says nothing about how long the next one takes.
-  attempt.pool.meanMs += ((ranMs ?? Math.max(state.now - attempt.startedAt, 0)) - attempt.pool.meanMs) / 16
+  attempt.pool.meanMs += ((ranMs ?? Math.max(state.now - attempt.startedAt, 0)) - attempt.pool.meanMs) / 2
   give(state, attempt.task, attempt.pool)
 }
 

@@ -1,17 +1,20 @@
 /** What a worker is given at its start: the base to build on, what went wrong before, who works next to it. */
+import { holds, sourcesOf } from './ack.ts'
 import type { Result } from './attempt.ts'
+import { attemptOf } from './attempt-name.ts'
 import type { Entry } from './claim.ts'
-import type { BaseRequest, StartRequest } from './effect.ts'
-import type { AttemptId, Slot, TaskId } from './id.ts'
+import type { BaseRequest, SourcedDelta, StartRequest } from './effect.ts'
+import type { AttemptId, NodeId, Slot, TaskId } from './id.ts'
 import { deltaOf, pendingDeltas } from './merge-base.ts'
 import type { NodeState } from './node-state.ts'
+import type { RunState } from './run-state.ts'
 import { TASK_DEFAULT } from './task.ts'
 import type { TaskState } from './task-state.ts'
 
 export function startRequest(state: NodeState, task: TaskState, slot: Slot, id: AttemptId): StartRequest {
   const spec = task.spec!
   const handoff = latestResult(task)?.handoff
-  const base = baseRequest(task)
+  const base = baseRequest(state, task)
   return {
     id,
     slot,
@@ -41,16 +44,31 @@ function neighboursOf(state: NodeState, task: TaskState): StartRequest['neighbou
 
 const NEIGHBOURS_MAX = 20
 
-function baseRequest(task: TaskState): BaseRequest | undefined {
+function baseRequest(state: NodeState, task: TaskState): BaseRequest | undefined {
   const header = task.run.header
   const tip = task.run.tip()
   if (!header?.repository || !tip) return undefined
   return {
     repository: header.repository,
     tip,
-    deltas: pendingDeltas(task).map(deltaOf),
+    ...tipSources(state, task.run),
+    deltas: pendingDeltas(task).map((need) => sourced(state, need)),
     date: header.createdAt,
   }
+}
+
+/** Its integrators made the tip; what they had accepted, others may have made again. */
+export function tipSources(state: NodeState, run: RunState): { readonly sources?: readonly NodeId[] } {
+  const made = run.terms.map((t) => t.integrator).reverse()
+  if (made[0] === state.me && made.length === 1) return {}
+  const sources = [...new Set([...made, ...state.live])].filter((node) => node !== state.me)
+  return sources.length > 0 ? { sources } : {}
+}
+
+function sourced(state: NodeState, task: TaskState): SourcedDelta {
+  const entry = task.provisional!
+  const delta = { ...deltaOf(task), attempt: attemptOf(task, entry) }
+  return holds(task, entry, state.me) ? delta : { ...delta, sources: sourcesOf(task, entry, state.me) }
 }
 
 /** What the next attempt should know of the ones before it (R57-R59): newest last. */

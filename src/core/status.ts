@@ -84,7 +84,9 @@ export const TASK_TRIGGERS = [
   'failure',
   'release',
   'void',
+  'ack',
   'accept',
+  'adopt',
   'reject',
   'cancel',
   'retry',
@@ -110,6 +112,10 @@ const NEXT = set(...FREE, 'claimed', 'running', 'failed', 'dropped')
 const ROUND = set(...NEXT, 'provisional')
 /** From a status in which nobody has it, what a fact about an attempt can show: another has it, or none will. */
 const SHOWN = set('claimed', 'running', 'failed', 'held')
+/** Work came in that somebody else holds, or nobody else yet: then the task runs on. */
+const WORK = set('provisional', 'running')
+/** Another integrator: accepts that were cut off do not count, those of its own do, and so do its rejections. */
+const TERM = set(...ROUND, 'passed', 'accepted', 'cancelled')
 const NEEDS = set('waiting', 'ready', 'skipped', 'passed', 'paused', 'blocked', 'dropped')
 
 /** What all statuses have in common in which nobody has the task. */
@@ -117,11 +123,13 @@ const free = {
   need: NEEDS,
   claim: CLAIMED,
   start: SHOWN,
-  success: PROVISIONAL,
+  success: WORK,
+  ack: PROVISIONAL,
   failure: SHOWN,
   void: SHOWN,
   accept: ACCEPTED,
   reject: ROUND,
+  adopt: TERM,
   cancel: CANCELLED,
   retry: ROUND,
 }
@@ -136,7 +144,9 @@ export const TRANSITIONS: Record<TaskStatus, Record<TaskTrigger, ReadonlySet<Tas
   ready: row({ ...free, pause: set('paused'), block: set('blocked') }),
   claimed: row({
     start: NEXT,
-    success: set('provisional', 'dropped'),
+    success: set('provisional', 'running', 'dropped'),
+    ack: set('provisional', 'dropped'),
+    adopt: TERM,
     failure: NEXT,
     release: NEXT,
     void: NEXT,
@@ -148,6 +158,8 @@ export const TRANSITIONS: Record<TaskStatus, Record<TaskTrigger, ReadonlySet<Tas
   running: row({
     start: NEXT,
     success: set('provisional', 'dropped'),
+    ack: set('provisional', 'dropped'),
+    adopt: TERM,
     failure: NEXT,
     release: NEXT,
     void: NEXT,
@@ -156,13 +168,22 @@ export const TRANSITIONS: Record<TaskStatus, Record<TaskTrigger, ReadonlySet<Tas
     cancel: CANCELLED,
     retry: ROUND,
   }),
-  provisional: row({ need: DROPPED, accept: ACCEPTED, reject: ROUND, cancel: CANCELLED, retry: ROUND }),
-  accepted: row({}),
+  provisional: row({
+    need: DROPPED,
+    accept: ACCEPTED,
+    adopt: TERM,
+    reject: ROUND,
+    cancel: CANCELLED,
+    retry: ROUND,
+  }),
+  accepted: row({ adopt: TERM }),
   skipped: row(free),
-  passed: row({ need: set('waiting', 'dropped'), accept: ACCEPTED, cancel: CANCELLED }),
+  passed: row({ need: set('waiting', 'dropped'), accept: ACCEPTED, adopt: TERM, cancel: CANCELLED }),
   failed: row({
     need: DROPPED,
     success: PROVISIONAL,
+    ack: PROVISIONAL,
+    adopt: TERM,
     accept: ACCEPTED,
     reject: ROUND,
     cancel: CANCELLED,
@@ -172,6 +193,8 @@ export const TRANSITIONS: Record<TaskStatus, Record<TaskTrigger, ReadonlySet<Tas
     need: set(...ROUND, 'passed'),
     claim: CLAIMED,
     start: set('running', 'claimed'),
+    success: set('running'),
+    adopt: TERM,
     void: set('claimed', 'running'),
     failure: set('claimed', 'running'),
     accept: ACCEPTED,
@@ -179,7 +202,7 @@ export const TRANSITIONS: Record<TaskStatus, Record<TaskTrigger, ReadonlySet<Tas
     cancel: CANCELLED,
     retry: set('claimed', 'running'),
   }),
-  cancelled: row({ accept: ACCEPTED, retry: set(...ROUND, 'passed') }),
+  cancelled: row({ accept: ACCEPTED, adopt: TERM, retry: set(...ROUND, 'passed') }),
   paused: row({ ...free, resume: set('ready'), block: set('blocked') }),
   blocked: row({ ...free, block: set('ready', 'paused'), unblock: set('ready', 'paused') }),
   held: row({ ...free, need: DROPPED }),

@@ -14,10 +14,12 @@ import {
   retryLater,
   waitingFor,
 } from './accept.ts'
-import { scopeKey } from './admit.ts'
+import { scopeKey, trackUnmerged } from './admit.ts'
+import { drain, drainDue, undrain } from './drain.ts'
 import type { Effect } from './effect.ts'
 import { unreachable } from './error.ts'
-import type { Fact } from './fact.ts'
+import type { Fact, Role } from './fact.ts'
+import { fetchAgain, fetchDue, fetched, reviewFetches } from './fetch.ts'
 import { finallyGated, finish, published } from './finish.ts'
 import {
   claimOutside,
@@ -31,14 +33,19 @@ import {
   voidDue,
   voidHeld,
 } from './hold.ts'
-import { CLUSTER_DOC, type Millis, type RunId, readAttemptId, type WallMs } from './id.ts'
-import type { Input, InputOf, Reply } from './input.ts'
+import { type Millis, type RunId, readAttemptId, type WallMs } from './id.ts'
+import type { Input, InputOf, Refusal, Reply } from './input.ts'
+import { neededForOrder } from './judge.ts'
+import { BASE_REST_MS, SETTLE_MS_MIN } from './limit.ts'
+import { followRoster, giveMember, keepWorkers, putRecord } from './member.ts'
 import { type NodeState, PROCESS_POOL } from './node-state.ts'
 import { giveOrder, refuse } from './order.ts'
+import { archiveDue, retire, watchEnd } from './retire.ts'
 import type { RunState } from './run-state.ts'
-import { adopt, bidDue, dropBid, enqueue, schedule, trackHolder } from './schedule.ts'
+import { adopt, bidDue, dropBid, enqueue, schedule, trackHolder, tryBasesAgain } from './schedule.ts'
 import { sealRun } from './seal.ts'
 import { isFinal } from './status.ts'
+import { watchTerm } from './succession.ts'
 import type { TaskState } from './task-state.ts'
 
 export interface StepOutput {
@@ -74,16 +81,34 @@ function take(state: NodeState, input: Input): Reply {
       return OK
     case 'started':
       return begin(state, input)
+    case 'member':
+      return giveMember(state, input)
     case 'submit':
-      return submit(state, input)
+      return lacking(state, 'planner', 'submit a run') ?? submit(state, input)
+    case 'record':
+      putRecord(state, input.record)
+      return OK
     case 'kind':
       return offerKind(state, input)
     case 'members':
-      state.live = input.live.includes(state.me) ? input.live : [...input.live, state.me]
-      for (const node of input.live) state.dead.delete(node)
+      tryBasesAgain(
+        state,
+        input.live.filter((node) => !state.present.includes(node)),
+      )
+      state.present = input.live
+      keepWorkers(state)
+      for (const node of state.live) state.dead.delete(node)
+      fetchAgain(state)
       return OK
+    case 'delay': {
+      const { settleMs, staggerMs } = state.options
+      state.settleMs = Math.min(settleMs, SETTLE_MS_MIN + 4 * input.roundTripMs)
+      state.staggerMs = settleMs > 0 ? (staggerMs * state.settleMs) / settleMs : staggerMs
+      return OK
+    }
     case 'dead':
-      voidHeld(state, input.node)
+      voidHeld(state, input.node, input)
+      fetchAgain(state)
       return OK
     case 'attempt-event':
       observed(state, input)
@@ -97,6 +122,16 @@ function take(state: NodeState, input: Input): Reply {
       attempt.task.finalNeedsOnly = true
       return releaseAttempt(state, attempt, input.reason)
     }
+    case 'base-missing': {
+      const attempt = state.attempts.get(input.attempt)
+      if (!attempt) return OK
+      attempt.task.notBefore = Math.max(attempt.task.notBefore, state.now + BASE_REST_MS)
+      attempt.noBase = true
+      return releaseAttempt(state, attempt, input.reason)
+    }
+    case 'fetched':
+      fetched(state, input)
+      return OK
     case 'folded':
       folded(state, input)
       touch(state, input)
@@ -129,36 +164,44 @@ function take(state: NodeState, input: Input): Reply {
     }
     case 'recovered': {
       const run = state.board.runs.get(input.run)
-      if (run) recovered(state, run, input.commits)
+      if (run) recovered(state, run, input.commits, input.term ?? 1)
       return OK
     }
     case 'order':
-      return giveOrder(state, input)
+      return (
+        lacking(state, neededForOrder(input.order.verb), `${input.order.verb} it`) ?? giveOrder(state, input)
+      )
     case 'claim':
-      return claimOutside(state, input)
+      return lacking(state, 'worker', 'claim a task') ?? claimOutside(state, input)
     case 'release': {
       const attempt = state.attempts.get(input.attempt)
       if (!attempt) return refuse('ORCH_SUPERSEDED', `attempt ${input.attempt} does not run here`)
       return releaseAttempt(state, attempt, input.reason)
     }
     case 'drain':
-      state.draining = true
-      for (const attempt of state.attempts.values())
-        releaseAttempt(state, attempt, 'the node is stopping', 'shutdown')
-      for (const task of [...state.bids.keys()]) dropBid(state, task)
+      drain(state, input)
       return OK
     case 'intake':
       state.intake = input.closed
       if (input.closed === undefined) state.ready.release('intake')
       return OK
     case 'undrain':
-      state.draining = false
+      undrain(state)
       return OK
     case 'tick':
       return OK
     default:
       return unreachable(input)
   }
+}
+
+/** The role of this node does not let it do that. */
+function lacking(state: NodeState, needed: Role, deed: string): Refusal | undefined {
+  if (state.may(needed)) return undefined
+  const role = state.roster?.role(state.me) ?? 'none'
+  if (role === 'none')
+    return refuse('ORCH_NOT_MEMBER', `this node is no member of the cluster: it cannot ${deed}`)
+  return refuse('ORCH_ROLE', `this node's role is ${role}: to ${deed} it must be ${needed}`, { role, needed })
 }
 
 /** A job went on: there may be a next one, also where the answer wrote no fact. */
@@ -169,12 +212,8 @@ function touch(state: NodeState, input: { readonly run: RunId }): void {
 
 function begin(state: NodeState, input: InputOf<'started'>): Reply {
   state.started = true
-  state.put({
-    doc: CLUSTER_DOC,
-    collection: 'nodes',
-    key: `${state.me}/${(state.board.nodes.get(state.me)?.n ?? 0) + 1}`,
-    body: input.record,
-  })
+  state.finishedFor = input.finishedFor ?? {}
+  putRecord(state, input.record)
   for (const { attempt: id, ageMs } of input.adopted) {
     const slot = readAttemptId(id)
     const task = slot && state.board.task(slot.run, slot.task)
@@ -191,7 +230,10 @@ function begin(state: NodeState, input: InputOf<'started'>): Reply {
   // While this node was away an adopted attempt may have been voided, cancelled or overtaken.
   for (const attempt of [...state.attempts.values()]) reviewAttempt(state, attempt)
   for (const run of state.board.runs.values()) {
-    for (const task of run.tasks.values()) if (task.status === 'provisional') offer(state, task)
+    for (const task of run.tasks.values()) {
+      reviewFetches(state, task)
+      if (task.status === 'provisional') offer(state, task)
+    }
     reviewRun(state, run)
   }
   return OK
@@ -199,6 +241,8 @@ function begin(state: NodeState, input: InputOf<'started'>): Reply {
 
 function submit(state: NodeState, input: InputOf<'submit'>): Reply {
   const known = state.board.runs.get(input.run)
+  if (state.board.isArchived(input.run))
+    return refuse('ORCH_WRONG_STATE', `run ${input.run} was archived: submit a new run`)
   if (known?.header && (known.sealed || known.header.creator !== state.me)) {
     return refuse('ORCH_WRONG_STATE', `run ${input.run} is sealed: submit a new run`)
   }
@@ -213,7 +257,7 @@ function submit(state: NodeState, input: InputOf<'submit'>): Reply {
   }
   const doc = input.run
   for (const [id, spec] of input.tasks) {
-    if (spec.exclusive && [...state.board.nodes.keys()].some((node) => node !== state.me)) {
+    if (spec.exclusive && state.hasOthers()) {
       return refuse(
         'ORCH_UNSUPPORTED',
         `task "${id}" is exclusive: with several members that needs voters, which this version does not have`,
@@ -278,6 +322,15 @@ function timersDue(state: NodeState): void {
       case 'void':
         if (timer.task) voidDue(state, timer.task, timer.key)
         break
+      case 'fetch':
+        fetchDue(state, timer.key)
+        break
+      case 'drain':
+        drainDue(state)
+        break
+      case 'archive':
+        archiveDue(state, timer.key)
+        break
       case 'job': {
         const job = state.jobs.get(timer.key)
         if (job) resume(state, job)
@@ -295,15 +348,18 @@ function settle(state: NodeState): void {
     const runs = state.board.takeChangedRuns()
     if (state.watched) for (const run of runs) state.touchedRuns.add(run)
     if (state.started) for (const run of runs) reviewRun(state, run)
+    if (state.started) retire(state, state.board.archive.take())
     if (tasks.length > 0 || runs.length > 0) continue
     const before = state.facts.length
-    schedule(state)
+    followRoster(state)
+    if (state.may('worker')) schedule(state)
     if (state.facts.length === before) return
   }
 }
 
 function changed(state: NodeState, task: TaskState): void {
   trackHolder(state, task)
+  trackUnmerged(state, task)
   const attempt = state.byTask.get(task)
   if (attempt) reviewAttempt(state, attempt)
   const bid = state.bids.get(task)
@@ -312,6 +368,7 @@ function changed(state: NodeState, task: TaskState): void {
   else task.readySince = -1
   if (!state.started) return
   giveUpOwn(state, task)
+  reviewFetches(state, task)
   if (task.status === 'provisional') offer(state, task)
   else if (isFinal(task.status)) {
     if (task.run.header?.repository) state.ready.release(scopeKey(task))
@@ -323,6 +380,8 @@ function changed(state: NodeState, task: TaskState): void {
 }
 
 function reviewRun(state: NodeState, run: RunState): void {
+  watchTerm(state, run)
+  watchEnd(state, run)
   if (!state.isIntegrator(run)) return
   if (!pump(state, run)) finish(state, run)
 }

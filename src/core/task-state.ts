@@ -42,6 +42,21 @@ export interface AcceptRecord extends Accept {
   readonly author: Author
 }
 
+/** `by` holds the objects of the result that `node` wrote. */
+export interface AckRecord {
+  readonly round: number
+  readonly epoch: number
+  readonly node: NodeId
+  readonly by: NodeId
+}
+
+/** An order as it was written. */
+export interface OrderRecord {
+  readonly n: number
+  readonly author: Author
+  readonly order: Order
+}
+
 const EMPTY: readonly never[] = Object.freeze([])
 
 /**
@@ -65,6 +80,7 @@ export class TaskState {
   voids: readonly VoidRecord[] = EMPTY
   rejects: readonly RejectRecord[] = EMPTY
   accepts: readonly AcceptRecord[] = EMPTY
+  acks: readonly AckRecord[] = EMPTY
   /** Largest round a `retry` order asked for. */
   retryRound = 1
   retryHint: Register<OrderOf<'retry'>> | undefined = undefined
@@ -76,8 +92,10 @@ export class TaskState {
   /** The accept as the run's history has it. */
   recorded: AcceptRecord | undefined = undefined
 
-  /** Largest version of any order on the task: the next one is this + 1. */
+  /** Largest version of any order on the task that counts: the next one is this + 1. */
   orderVersion = 0
+  /** Orders whose version is out of reach so far. */
+  parked: readonly OrderRecord[] = EMPTY
 
   // derived
   status: TaskStatus = 'unknown'
@@ -105,6 +123,8 @@ export class TaskState {
   notBefore = 0
   /** Failures that the backoff has counted. */
   failuresSeen = 0
+  /** Attempts without a base, of any node, that its rest has counted. */
+  baselessSeen = 0
   /** Rises with every entry into the ready queue: an entry with another stamp is stale. */
   stamp = 0
   /** Two provisional results it needs do not merge: it waits until they are accepted. */

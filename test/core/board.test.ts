@@ -33,7 +33,7 @@ const keys = fc.array(fc.integer({ min: 0, max: 1_000 }), { minLength: 50, maxLe
 describe('order independence', () => {
   it('[BD1] any permutation of the batches gives the same board', () => {
     fc.assert(
-      fc.property(factSets(), keys, (set, order) => {
+      fc.property(factSets({ far: true }), keys, (set, order) => {
         const batches = batchesOf(set)
         isSame(boardOf(shuffled(batches, order)), boardOf(batches))
       }),
@@ -43,7 +43,7 @@ describe('order independence', () => {
 
   it('[BD1] so does any interleaving that keeps the order of each author', () => {
     fc.assert(
-      fc.property(factSets(), keys, (set, order) => {
+      fc.property(factSets({ far: true }), keys, (set, order) => {
         const batches = batchesOf(set)
         const queues = new Map<string, Batch[]>()
         for (const b of batches)
@@ -63,7 +63,7 @@ describe('order independence', () => {
 
   it('[BD2] a batch that comes again changes nothing', () => {
     fc.assert(
-      fc.property(factSets(), keys, (set, order) => {
+      fc.property(factSets({ far: true }), keys, (set, order) => {
         const batches = batchesOf(set)
         const twice = shuffled([...batches, ...batches], order)
         isSame(boardOf(twice), boardOf(batches))
@@ -74,7 +74,7 @@ describe('order independence', () => {
 
   it('[BD3] facts in one batch mean the same as in many', () => {
     fc.assert(
-      fc.property(factSets(), keys, (set, order) => {
+      fc.property(factSets({ far: true }), keys, (set, order) => {
         const batches = batchesOf(set)
         const joined: Batch[] = []
         for (const b of batches) {

@@ -5,19 +5,21 @@
 import type { Result } from '../../src/core/attempt.ts'
 import type { Effect } from '../../src/core/effect.ts'
 import type { RunHeader } from '../../src/core/fact.ts'
+import { sha256Hex } from '../../src/core/hash.ts'
 import { Heap } from '../../src/core/heap.ts'
 import type { AttemptId } from '../../src/core/id.ts'
 import { readAttemptId } from '../../src/core/id.ts'
-import type { Input } from '../../src/core/input.ts'
+import type { Input, Reply } from '../../src/core/input.ts'
 import { violations } from '../../src/core/invariant.ts'
 import { NodeState } from '../../src/core/node-state.ts'
 import { createPrng } from '../../src/core/prng.ts'
 import { step } from '../../src/core/step.ts'
 import type { TaskSpec } from '../../src/core/task.ts'
+import { isStanding } from '../../src/core/term.ts'
 import { createMemoryHub } from '../../src/store/memory.ts'
 import type { CoordStore } from '../../src/store/store.ts'
 import { boardOf, dump } from './fact-sets.ts'
-import { BASE, FakeGit } from './fake-git.ts'
+import { BASE, FakeGit, type GitRules } from './fake-git.ts'
 
 export interface ClusterOptions {
   readonly seed: number
@@ -27,8 +29,14 @@ export interface ClusterOptions {
   readonly steady?: boolean
   /** Faults happen until then; 0 = none. */
   readonly faultsMs?: number
+  /** Nodes take the run over from its integrator, also in a partition. */
+  readonly adopts?: boolean
+  /** Nodes are drained, with and without time, and come back. */
+  readonly drains?: boolean
+  /** One node is lost for good, with its disk. */
+  readonly loses?: boolean
   /** A planted bug of the edges, which the oracles must notice. */
-  readonly planted?: 'accept-before-ref' | 'effects-before-disk'
+  readonly planted?: 'accept-before-ref' | 'effects-before-disk' | 'ack-before-objects'
 }
 
 interface Event {
@@ -45,6 +53,14 @@ interface Process {
 
 interface Member {
   readonly id: string
+  /** Its own repository: refs. */
+  readonly git: FakeGit
+  /** Commits whose objects are on its disk. */
+  readonly objects: Set<string>
+  /** For good. */
+  isLost: boolean
+  /** What it believed accepted: `position commit` by task. */
+  readonly believed: Map<string, string>
   lives: number
   state: NodeState
   store: CoordStore
@@ -63,12 +79,17 @@ const END_MS = 600_000
 
 export class Cluster {
   readonly options: ClusterOptions
-  readonly git: FakeGit
   readonly members: Member[] = []
   readonly trace: string[] = []
   readonly problems: string[] = []
   now = 0
   starts = 0
+  adoptions = 0
+  /** Accepts that were lost by an adoption. */
+  undone = 0
+  fetches = 0
+  readonly #rules: GitRules
+  readonly #commits = new FakeGit().commits
   /** Every attempt whose process was begun, with its node. */
   readonly #ran: { readonly node: string; readonly attempt: AttemptId }[] = []
   /** Facts that the planted bug has not written yet. */
@@ -85,17 +106,13 @@ export class Cluster {
     this.#random = () => prng.next()
     this.#hub = createMemoryHub({ deliver: 'manual', pick: (count) => this.#int(count) })
     const { seed } = options
-    this.git = new FakeGit(
-      options.steady
-        ? {}
-        : {
-            conflicts: (d, on) =>
-              d.round === 1 && (seed + Number(d.task.slice(1))) % 5 === 0 && on.length > 2
-                ? on.slice(-1)
-                : [],
-            fails: (command, on) => command === 'check' && on.length % 4 === 3 && this.#int(3) === 0,
-          },
-    )
+    this.#rules = options.steady
+      ? {}
+      : {
+          conflicts: (d, on) =>
+            d.round === 1 && (seed + Number(d.task.slice(1))) % 5 === 0 && on.length > 2 ? on.slice(-1) : [],
+          fails: (command, on) => command === 'check' && on.length % 4 === 3 && this.#int(3) === 0,
+        }
   }
 
   #int(n: number): number {
@@ -115,6 +132,8 @@ export class Cluster {
     this.#in(10, () => this.#deliver())
     this.#in(100, () => this.#watchMembers())
     if (this.options.faultsMs) this.#in(200, () => this.#fault())
+    if (this.options.loses) this.#in(this.options.faultsMs ?? 0, () => this.#replace())
+    if (this.options.loses) this.#in(500 + this.#int(2_500), () => this.#lose())
     while (this.now < END_MS) {
       const event = this.#events.pop()
       if (!event) break
@@ -150,6 +169,10 @@ export class Cluster {
     else {
       member = {
         id,
+        git: new FakeGit(this.#rules, this.#commits),
+        objects: new Set([BASE]),
+        isLost: false,
+        believed: new Map(),
         lives,
         state,
         store,
@@ -163,9 +186,9 @@ export class Cluster {
     }
     for await (const batch of store.facts()) step(state, { type: 'facts', batch }, this.now, this.now)
     const self = member
-    store.watch((batch) => this.#step(self, { type: 'facts', batch }))
+    store.watch((batch) => void this.#step(self, { type: 'facts', batch }))
     this.#step(self, { type: 'kind', kind: 'shell', inProcess: false, concurrency: 0 })
-    if (id === 'node-0') this.#step(self, { type: 'recovered', run: RUN, commits: this.git.trailers(RUN) })
+    this.#step(self, this.#recovered(self))
     const adopted = [...self.processes.values()].map((p) => ({ attempt: p.attempt, ageMs: 1 }))
     this.#step(self, { type: 'members', live: this.members.map((m) => m.id) })
     this.#step(self, { type: 'started', adopted, record: { name: id, slots: 2, version: '0' } })
@@ -173,10 +196,17 @@ export class Cluster {
       this.#in(Math.max(p.endsAt - this.now, 1), () => this.#ended(self, p))
   }
 
-  #step(member: Member, input: Input): void {
+  /** What a node finds on its own ref of the term that it believes in. */
+  #recovered({ state, git }: Member): Input {
+    const term = state.board.runs.get(RUN)?.term ?? 1
+    return { type: 'recovered', run: RUN, commits: git.trailers(RUN, term), term }
+  }
+
+  #step(member: Member, input: Input): Reply {
     const { state, store } = member
     const out = step(state, input, this.now, this.now)
-    if (out.facts.length === 0 && out.effects.length === 0) return
+    this.#judgeAccepts(member)
+    if (out.facts.length === 0 && out.effects.length === 0) return out.reply
     this.trace.push(
       `${this.now} ${member.id} ${input.type} ${out.facts.map((f) => `${f.collection}:${f.key}`).join()} ${out.effects.map((e) => e.type).join()}`,
     )
@@ -206,17 +236,33 @@ export class Cluster {
         this.#unwritten--
         alive(write)()
       })
-      return
+      return out.reply
     }
     write()
     // A crash may come between the disk and the effect.
     if (out.effects.length > 0) this.#in(this.options.faultsMs ? this.#int(3) : 0, alive(perform))
+    return out.reply
   }
 
   #perform(member: Member, effect: Effect): void {
     switch (effect.type) {
       case 'start': {
-        const { id } = effect.request
+        const { id, base } = effect.request
+        for (const delta of base?.deltas ?? []) this.#judgeBase(member, delta.by, delta.head)
+        const missing = [
+          { commit: base?.tip, sources: base?.sources },
+          ...(base?.deltas ?? []).map((d) => ({ commit: d.head, sources: d.sources })),
+        ].filter(({ commit, sources }) => commit !== undefined && !this.#get(member, commit, sources))
+        if (missing.length > 0) {
+          const { state } = member
+          const input = { type: 'base-missing', attempt: id, reason: 'nobody has it' } as const
+          this.#in(1 + this.#int(30), () => {
+            if (member.state !== state || !member.isUp) return
+            this.#step(member, input)
+            this.#step(member, { type: 'attempt-ended', attempt: id, result: { outcome: 'cancelled' } })
+          })
+          return
+        }
         this.starts++
         this.#ran.push({ node: member.id, attempt: id })
         const process: Process = { attempt: id, endsAt: this.now + this.#span(), result: this.#outcome(id) }
@@ -232,6 +278,33 @@ export class Cluster {
         this.#in(process.endsAt - this.now, () => this.#ended(member, process))
         return
       }
+      case 'fetch': {
+        const { state } = member
+        const { slot, by, head, sources } = effect
+        this.fetches++
+        this.#in(5 + this.#int(this.options.faultsMs ? 500 : 50), () => {
+          if (member.state !== state || !member.isUp) return
+          const breaks = this.options.faultsMs !== undefined && this.#int(6) === 0
+          const isPlanted = this.options.planted === 'ack-before-objects'
+          const ok = isPlanted || (!breaks && this.#get(member, head, sources))
+          this.#step(member, { type: 'fetched', slot, by, answer: ok ? 'ok' : 'failed' })
+        })
+        return
+      }
+      case 'fold':
+        for (const delta of effect.request.deltas)
+          if (!member.objects.has(delta.head))
+            this.#problem(`${member.id} folds ${delta.task}, whose objects it has not`)
+        if (!this.#get(member, effect.request.tip, effect.sources)) {
+          const { state } = member
+          const problem = { code: 'ORCH_GIT_FAILED', message: 'the tip is missing' } as const
+          this.#in(1 + this.#int(30), () => {
+            if (member.state === state && member.isUp)
+              this.#step(member, { type: 'job-failed', run: RUN, job: effect.job, problem })
+          })
+          return
+        }
+        break
       case 'advance':
         if (this.options.planted === 'accept-before-ref') {
           const { state } = member
@@ -239,23 +312,24 @@ export class Cluster {
             type: 'advanced',
             run: effect.run,
             job: effect.job,
-            ok: this.git.tip(effect.run) === effect.old,
+            ok: member.git.tip(effect.run) === effect.old,
           })
-          this.#in(40, () => void (member.state === state && member.isUp && this.git.answer(effect)))
+          this.#in(40, () => void (member.state === state && member.isUp && member.git.answer(effect)))
           return
         }
         break
       case 'alarm':
       case 'hint':
+      case 'archive':
         return
       default:
     }
     const { state } = member
-    const answer = this.git.answer(effect)!
+    const answer = member.git.answer(effect)!
+    if (answer.type === 'folded') for (const { commit } of answer.outcome.chain) member.objects.add(commit)
     this.#in(1 + this.#int(30), () => {
       if (member.state !== state || !member.isUp) return
-      if (answer.type === 'advanced' && !answer.ok)
-        this.#step(member, { type: 'recovered', run: RUN, commits: this.git.trailers(RUN) })
+      if (answer.type === 'advanced' && !answer.ok) this.#step(member, this.#recovered(member))
       this.#step(member, answer)
     })
   }
@@ -266,12 +340,30 @@ export class Cluster {
 
   #outcome(id: AttemptId): Partial<Result> {
     if (!this.options.steady && this.#int(8) === 0) return { outcome: 'failed', reason: 'exit 1' }
-    return this.#int(4) === 0 ? {} : { base: BASE, head: `head ${id}` }
+    return this.#int(4) === 0 ? {} : { base: BASE, head: sha256Hex(id).slice(0, 40) }
+  }
+
+  /** Objects are had from a disk that can be reached. */
+  #get(member: Member, commit: string, sources: readonly string[] | undefined): boolean {
+    if (member.objects.has(commit)) return true
+    const from = this.members.find(
+      (m) => m.isUp && sources?.includes(m.id) && this.#isLinked(member.id, m.id) && m.objects.has(commit),
+    )
+    // What was integrated is made again from what went into it, wherever that is.
+    const made = this.#commits.get(commit)
+    const anybody = this.members.map((m) => m.id)
+    const isMade =
+      made?.delta !== undefined &&
+      this.#get(member, made.parent!, anybody) &&
+      this.#get(member, made.delta.head, anybody)
+    if (from || isMade) member.objects.add(commit)
+    return from !== undefined || isMade
   }
 
   #ended(member: Member, process: Process): void {
     if (this.now < process.endsAt || !member.processes.has(process.attempt) || !member.isUp) return
     member.processes.delete(process.attempt)
+    if (process.result.head) member.objects.add(process.result.head)
     this.#step(member, {
       type: 'attempt-ended',
       attempt: process.attempt,
@@ -321,7 +413,8 @@ export class Cluster {
       repository: { id: 'repo', path: '/repo', base: BASE },
       merge: { mode: 'combined', onConflict: 'retry', onPartial: 'hold' },
     }
-    this.#in(100, () => this.#step(this.members[0]!, { type: 'submit', run: RUN, header, tasks, seal: true }))
+    const input = { type: 'submit', run: RUN, header, tasks, seal: true } as const
+    this.#in(100, () => void this.#step(this.members[0]!, input))
   }
 
   #deliver(): void {
@@ -364,7 +457,7 @@ export class Cluster {
       this.#hub.heal()
       return
     }
-    const kind = this.#int(4)
+    const kind = this.#int(this.options.adopts || this.options.drains ? 6 : 4)
     if (kind === 0) {
       const side = this.members.filter(() => this.#int(2) === 0).map((m) => m.id)
       this.#groups = [side, this.members.map((m) => m.id).filter((id) => !side.includes(id))]
@@ -375,6 +468,13 @@ export class Cluster {
     } else if (kind === 2) {
       const member = this.members[this.#int(this.members.length)]!
       if (member.isUp) this.#crash(member)
+    } else if (kind === 4 && this.options.adopts) {
+      const member = this.members[this.#int(this.members.length)]!
+      const order = { verb: 'adopt', term: 0, cutoff: Number.MAX_SAFE_INTEGER } as const
+      if (member.isUp && this.#step(member, { type: 'order', run: RUN, subject: '*', order }).ok)
+        this.adoptions++
+    } else if (kind === 5 && this.options.drains) {
+      this.#drain(this.members[this.#int(this.members.length)]!)
     } else {
       // False suspicion: somebody is slow to hear of somebody.
       const [a, b] = [
@@ -389,25 +489,70 @@ export class Cluster {
     this.#in(100 + this.#int(1_200), () => this.#fault())
   }
 
+  #drain(member: Member): void {
+    const { state } = member
+    if (!member.isUp || state.draining) return
+    this.#step(
+      member,
+      this.#int(2) === 0 ? { type: 'drain' } : { type: 'drain', deadlineMs: this.#int(1_500) },
+    )
+    this.#in(500 + this.#int(4_000), () => {
+      if (member.state === state && member.isUp) this.#step(member, { type: 'undrain' })
+    })
+  }
+
+  /** Not the integrator's: its history would have to be made again from what others hold. */
+  #lose(): void {
+    const member = this.members.slice(1).findLast((m) => m.isUp)
+    if (!member) return void this.#in(100, () => this.#lose())
+    member.isUp = false
+    member.isLost = true
+    void member.store.close()
+    member.processes.clear()
+    this.trace.push(`${this.now} ${member.id} lost`)
+  }
+
+  /** A person sees that the integrator does not come back, and gives up what went with its disk. */
+  #replace(): void {
+    const member = this.members[0]!
+    const run = member.state.board.runs.get(RUN)
+    const everybody = this.members.map((m) => m.id)
+    const gone = [...(run?.positions ?? [])]
+      .sort(([a], [b]) => a - b)
+      .find(([, t]) => t.accepted!.commit && !this.#get(member, t.accepted!.commit, everybody))
+    const isLost = this.members.some((m) => m.isLost && m.id === run?.integrator)
+    if (member.isUp && run?.finished === false && (isLost || gone)) {
+      const order = { verb: 'adopt', term: 0, cutoff: gone ? gone[0] - 1 : Number.MAX_SAFE_INTEGER } as const
+      this.#step(member, { type: 'order', run: RUN, subject: '*', order })
+    }
+    this.#in(1_000, () => this.#replace())
+  }
+
   #crash(member: Member): void {
     member.isUp = false
     void member.store.close()
     this.trace.push(`${this.now} ${member.id} crash`)
     // Some processes die with their node, without a word.
     for (const id of [...member.processes.keys()]) if (this.#int(2) === 0) member.processes.delete(id)
-    this.#in(50 + this.#int(4_000), () => this.#open(member.id))
+    this.#in(50 + this.#int(4_000), async () => {
+      if (!member.isLost) await this.#open(member.id)
+    })
+  }
+
+  get #left(): Member[] {
+    return this.members.filter((m) => !m.isLost)
   }
 
   #isOver(): boolean {
     if (
       this.#groups !== undefined ||
       this.#unwritten > 0 ||
-      this.members.some(
+      this.#left.some(
         (m) => !m.isUp || m.processes.size > 0 || m.state.attempts.size > 0 || m.state.bids.size > 0,
       )
     )
       return false
-    const keys = this.members.map((m) => m.state.board.runs.get(RUN))
+    const keys = this.#left.map((m) => m.state.board.runs.get(RUN))
     return keys.every((run) => run?.finished === true) && this.#hub.deliver() === 0
   }
 
@@ -419,7 +564,7 @@ export class Cluster {
 
   async #judge(): Promise<void> {
     if (!this.#isOver()) {
-      const open = this.members.map(
+      const open = this.#left.map(
         (m) =>
           `${m.id} ${m.state.board.runs.get(RUN)?.status} ${[...(m.state.board.runs.get(RUN)?.tasks.values() ?? [])].filter((t) => t.status !== 'accepted').map((t) => `${t.id}:${t.status}:${t.holder?.node}`)}`,
       )
@@ -427,7 +572,7 @@ export class Cluster {
       return
     }
     const dumps: string[] = []
-    for (const member of this.members) {
+    for (const member of this.#left) {
       const { board } = member.state
       for (const v of violations(board))
         this.#problem(`${member.id}: ${v.invariant} ${v.subject} ${v.message}`)
@@ -441,21 +586,54 @@ export class Cluster {
       if (other !== dumps[0]) this.#problem(`boards differ: ${difference(dumps[0]!, other)}`)
     const run = this.members[0]!.state.board.runs.get(RUN)!
     for (const task of run.tasks.values()) {
-      if (task.status !== 'accepted') this.#problem(`${task.id} is ${task.status}`)
-      if (new Set(task.accepts.map((a) => `${a.round} ${a.position}`)).size !== 1)
+      if (task.status !== 'accepted') this.#problem(`${task.id} is ${task.status}: ${task.reason}`)
+      const standing = task.accepts.filter((a) => isStanding(run, a))
+      if (new Set(standing.map((a) => `${a.round} ${a.position}`)).size !== 1)
         this.#problem(`${task.id} was accepted ${task.accepts.length} times`)
     }
     const commits = [...run.positions].sort(([a], [b]) => a - b).flatMap(([, t]) => t.accepted!.commit ?? [])
-    const onRef = this.git.trailers(RUN).map((c) => c.commit)
+    const integrator = this.members.find((m) => m.id === run.integrator)!
+    // The ref of a term begins where the one before was cut, with its first move.
+    const { git } = integrator
+    if (!git.refs.has(`${RUN} ${run.term}`)) git.refs.set(`${RUN} ${run.term}`, run.tip()!)
+    const onRef = git.trailers(RUN, run.term).map((c) => c.commit)
     if (commits.join() !== onRef.join())
       this.#problem(`accepted ${commits.length} commits, the ref holds ${onRef.length} others`)
     this.#judgeStarts()
   }
 
+  /** An accept never changes, unless somebody took the run over without it (I10). */
+  #judgeAccepts(member: Member): void {
+    const run = member.state.board.runs.get(RUN)
+    if (!run) return
+    for (const [id, believed] of member.believed) {
+      const { accepted } = run.tasks.get(id)!
+      if (accepted && `${accepted.position} ${accepted.commit}` === believed) continue
+      const position = Number(believed.split(' ')[0])
+      if (!run.adopts.some((a) => a.cutoff < position))
+        this.#problem(`${member.id}: the accept of ${id} changed: ${believed}`)
+      member.believed.delete(id)
+      this.undone++
+    }
+    for (const task of run.positions.values()) {
+      const { accepted } = task
+      if (accepted) member.believed.set(task.id, `${accepted.position} ${accepted.commit}`)
+    }
+  }
+
+  /** Work that others build on is on more than one disk, or where the run is integrated. */
+  #judgeBase(member: Member, by: string, head: string): void {
+    const run = member.state.board.runs.get(RUN)!
+    if (run.integrators.has(by) || this.members.filter((m) => m.objects.has(head)).length > 1) return
+    this.#problem(`${member.id} builds on work that only ${by} has`)
+  }
+
   /** Every attempt that ran has its start on the board: nothing ran that a crash could forget. */
   #judgeStarts(): void {
     const run = this.members[0]!.state.board.runs.get(RUN)!
+    const lost = this.members.find((m) => m.isLost)?.id
     for (const id of this.#ran) {
+      if (id.node === lost) continue
       const slot = readAttemptId(id.attempt)!
       const entry = run.tasks
         .get(slot.task)

@@ -123,6 +123,27 @@ describe('events', () => {
     ])
     expect(said.map((e) => e.type)).toEqual(['created', 'assigned', 'started'])
   })
+
+  it('[EV3] who adopted the run may say what its integrator may', () => {
+    const node = new LoneNode()
+    node.submit({ a: {} })
+    const heir = (n: number, fact: Fact): Batch => ({
+      author: { node: 'heir', incarnation: 'x' },
+      n,
+      at: 1,
+      facts: [fact],
+    })
+    const accept = (n: number): Batch =>
+      heir(n, { doc: RUN, collection: 'accepts', key: 'a/1/2', body: { epoch: 1, by: 'heir', position: 1 } })
+    const adopt = heir(2, {
+      doc: RUN,
+      collection: 'orders',
+      key: '*/1',
+      body: { verb: 'adopt', term: 2, cutoff: 0 },
+    })
+    const said = eventsOf([...node.batches, accept(1), adopt, accept(3)])
+    expect(said.map((e) => e.type)).toEqual(['created', 'assigned', 'started', 'completed'])
+  })
 })
 
 describe('the end of a process', () => {
@@ -256,9 +277,9 @@ describe('oracles', () => {
     ['starts', `${task}/1/1`, {}],
     ['results', `${task}/1/1`, done],
   ]
-  const accept = (task: string, position: number, round = 1, term = 1): [string, string, unknown, string] => [
+  const accept = (task: string, position: number, round = 1): [string, string, unknown, string] => [
     'accepts',
-    `${task}/${round}/${term}`,
+    `${task}/${round}/1`,
     { epoch: 1, by: 'n', position },
     'i',
   ]
@@ -269,7 +290,7 @@ describe('oracles', () => {
 
   it('[IV2] each broken rule is named', () => {
     expect(run(['results', 'a/1/1', done])).toEqual(['I6'])
-    expect(run(...ok('a'), accept('a', 1), accept('a', 2, 1, 2))).toEqual(['I9'])
+    expect(run(...ok('a'), accept('a', 1), accept('a', 2))).toEqual(['I9'])
     expect(run(...ok('a'), ...ok('b'), accept('a', 1), accept('b', 1))).toEqual(['I10'])
     expect(run(...ok('a'), accept('a', 2))).toEqual(['I11'])
     expect(run(['starts', 'a/1/1', {}], accept('a', 1))).toEqual(['I12'])
@@ -277,6 +298,20 @@ describe('oracles', () => {
       run(...ok('a'), accept('a', 1), ['starts', 'a/2/1', {}], ['results', 'a/2/1', done], accept('a', 2, 2)),
     ).toEqual(['I13'])
     expect(run(...ok('a'), ...ok('b'), accept('b', 1))).toEqual(['I14'])
+    const work = { ...done, base: 'b'.repeat(40), head: 'c'.repeat(40) }
+    const [key, , body, by] = accept('a', 1)
+    const folded: [string, string, unknown, string] = [
+      key,
+      'a/1/1',
+      { ...(body as object), commit: 'd'.repeat(40) },
+      by,
+    ]
+    const made: [string, string, unknown][] = [
+      ['starts', 'a/1/1', {}],
+      ['results', 'a/1/1', work],
+    ]
+    expect(run(...made, folded)).toEqual(['I24'])
+    expect(run(...made, ['acks', 'a/1/1/n', {}, 'i'], folded)).toEqual([])
   })
 
   it('[IV3] an accept that two lives of the integrator wrote alike is one, and a stranger’s is none', () => {

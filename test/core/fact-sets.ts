@@ -87,6 +87,7 @@ function header(creator: string, integrator: string): RunHeader {
     createdAt: 1,
     integrator,
     base: 'b'.repeat(40),
+    repository: { id: 'repo', path: '/repo', base: 'b'.repeat(40) },
     merge: { mode: 'combined', onConflict: 'retry', onPartial: 'hold' },
   }
 }
@@ -95,11 +96,13 @@ const fact = (collection: Fact['collection'], key: string, body: unknown, doc = 
   ({ doc, collection, key, body }) as unknown as Fact
 
 const outcome = fc.constantFrom('done', 'done', 'failed', 'timed-out', 'lost', 'cancelled', 'released')
-const result = outcome.map((o) =>
-  o === 'done'
-    ? { outcome: o, base: 'b'.repeat(40), head: 'd'.repeat(40) }
-    : { outcome: o, reason: `was ${o}` },
-)
+const result = fc
+  .tuple(outcome, fc.boolean())
+  .map(([o, unshared]) =>
+    o === 'done'
+      ? { outcome: o, base: 'b'.repeat(40), head: 'd'.repeat(40), ...(unshared ? { unshared } : {}) }
+      : { outcome: o, reason: `was ${o}` },
+  )
 const reject: fc.Arbitrary<Reject> = fc
   .record({
     why: fc.constantFrom('conflict', 'conflict', 'check', 'verify', 'base'),
@@ -144,13 +147,26 @@ const runOrder: fc.Arbitrary<Order> = fc.oneof(
     arbitrary: fc.constantFrom<Order[]>(
       { verb: 'close', outcome: 'complete', commit: 'b'.repeat(40) },
       { verb: 'close', outcome: 'partial' },
+      { verb: 'landed', branch: 'main', commit: 'b'.repeat(40) },
     ),
+  },
+  {
+    weight: 3,
+    arbitrary: fc
+      .record({
+        term: fc.constantFrom(2, 2, 2, 3, 3, 4, 0, 2.5),
+        cutoff: fc.constantFrom(0, 1, 2, 3, 5, -1),
+        of: fc.constantFrom(undefined, ...NODES),
+      })
+      .map(({ of, ...adopt }): Order => ({ verb: 'adopt', ...adopt, ...(of ? { of } : {}) })),
   },
 )
 
 export interface SetOptions {
   /** One header, one life of the creator: what a correct creator writes. */
   readonly oneHeader?: boolean
+  /** Versions out of reach, and the end of the whole run: what one fact changes is told by others. */
+  readonly far?: boolean
 }
 
 const specAuthor = (one: boolean) =>
@@ -158,12 +174,13 @@ const specAuthor = (one: boolean) =>
     ? fc.constant(life('node-a', 1))
     : fc.oneof({ weight: 6, arbitrary: fc.constant(life('node-a', 1)) }, { weight: 1, arbitrary: anyAuthor })
 
-function written(one: boolean): fc.Arbitrary<Written> {
+function written(one: boolean, far: boolean): fc.Arbitrary<Written> {
   const by = (author: fc.Arbitrary<Author>, made: fc.Arbitrary<Fact>): fc.Arbitrary<Written> =>
     fc.record({ author, fact: made })
   const on = (collection: Fact['collection'], key: fc.Arbitrary<string>, body: fc.Arbitrary<unknown>) =>
     fc.tuple(key, body).map(([k, b]) => fact(collection, k, b))
-  const version = fc.integer({ min: 0, max: 4 })
+  const near = fc.integer({ min: 0, max: 4 })
+  const version = far ? fc.oneof(near, near, fc.constantFrom(1_002, 1_500, 2_001, 9_999)) : near
   return fc.oneof(
     { weight: 5, arbitrary: by(anyAuthor, on('claims', slot, fc.constant({}))) },
     {
@@ -182,6 +199,17 @@ function written(one: boolean): fc.Arbitrary<Written> {
           'voids',
           slot,
           fc.constantFrom('lost', 'released', 'restarted').map((why) => ({ why })),
+        ),
+      ),
+    },
+    {
+      weight: 5,
+      arbitrary: by(
+        anyAuthor,
+        on(
+          'acks',
+          fc.tuple(slot, nodeOf).map(([s, n]) => `${s}/${n}`),
+          fc.constant({}),
         ),
       ),
     },
@@ -226,7 +254,7 @@ function written(one: boolean): fc.Arbitrary<Written> {
       ),
     },
     {
-      weight: 1,
+      weight: 2,
       arbitrary: by(
         anyAuthor,
         on(
@@ -265,6 +293,22 @@ function written(one: boolean): fc.Arbitrary<Written> {
         { author: life('node-a', 1), fact: fact('kv', 'x/1', 1) },
       ),
     },
+    ...(far
+      ? [
+          {
+            weight: 1,
+            arbitrary: fc.constantFrom('run', 'demo-0002', RUN, '').map((id) => ({
+              author: life('node-b', 1),
+              fact: fact(
+                'runs',
+                `${id}/1`,
+                { verb: 'archived', creator: 'node-a', createdAt: 1 },
+                CLUSTER_DOC,
+              ),
+            })),
+          },
+        ]
+      : []),
     ...(one
       ? []
       : [
@@ -282,6 +326,7 @@ function written(one: boolean): fc.Arbitrary<Written> {
 /** The header, most specs, and anything else, each key of an author once. */
 export function factSets(options: SetOptions = {}): fc.Arbitrary<Written[]> {
   const one = options.oneHeader ?? false
+  const far = options.far ?? false
   const specs = fc.tuple(
     ...TASKS.map((id, at) =>
       fc.record({ author: specAuthor(one), fact: specOf(at).map((spec) => fact('specs', id, spec)) }),
@@ -304,7 +349,7 @@ export function factSets(options: SetOptions = {}): fc.Arbitrary<Written[]> {
     fact: fact('runs', `${RUN}/0`, header('node-a', 'node-a')),
   }
   return fc
-    .tuple(specs, fc.boolean(), fc.array(written(one), { minLength: 3, maxLength: 40 }), more)
+    .tuple(specs, fc.boolean(), fc.array(written(one, far), { minLength: 3, maxLength: 40 }), more)
     .map(([given, sealed, rest, extra]) =>
       once([first, ...given, ...extra, ...(sealed ? [seal] : []), ...rest]),
     )
@@ -362,6 +407,10 @@ function dumpRun(run: RunState): unknown {
     lastPosition: run.lastPosition,
     specs: run.specCount,
     orders: run.orderVersion,
+    terms: run.terms.map((t) => `${t.integrator} ${t.until}`),
+    end: [run.closing, run.landed, run.verified].map(
+      (r) => r && `${r.n} ${r.author.node} ${r.author.incarnation}`,
+    ),
     counts: (
       [
         'waiting',

@@ -29,14 +29,16 @@ export const BASE: Oid = 'b'.repeat(40)
 
 export class FakeGit {
   readonly rules: GitRules
-  readonly commits = new Map<Oid, Commit>([[BASE, { parent: undefined }]])
-  /** Ref of each run. */
+  readonly commits: Map<Oid, Commit>
+  /** Ref of each run and term. */
   readonly refs = new Map<string, Oid>()
   readonly gates: { readonly command: string; readonly on: readonly string[]; readonly what: string }[] = []
   published: { readonly commit: Oid; readonly land: boolean }[] = []
 
-  constructor(rules: GitRules = {}) {
+  /** @param commits what commits hold: the same for all nodes, as a commit is named by what it holds */
+  constructor(rules: GitRules = {}, commits = new Map<Oid, Commit>([[BASE, { parent: undefined }]])) {
     this.rules = rules
+    this.commits = commits
   }
 
   /** Tasks whose work a commit holds, oldest first. */
@@ -49,8 +51,8 @@ export class FakeGit {
     return tasks.reverse()
   }
 
-  tip(run: string): Oid {
-    return this.refs.get(run) ?? BASE
+  tip(run: string, term = 1): Oid {
+    return this.refs.get(`${run} ${term}`) ?? BASE
   }
 
   answer(effect: Effect): Input | undefined {
@@ -71,8 +73,9 @@ export class FakeGit {
         }
       }
       case 'advance': {
-        const ok = this.tip(effect.run) === effect.old
-        if (ok) this.refs.set(effect.run, effect.next)
+        const ref = `${effect.run} ${effect.term}`
+        const ok = (this.refs.get(ref) ?? effect.old) === effect.old
+        if (ok) this.refs.set(ref, effect.next)
         return { type: 'advanced', run: effect.run, job: effect.job, ok }
       }
       case 'publish': {
@@ -114,9 +117,9 @@ export class FakeGit {
   }
 
   /** What a start finds on the run's ref: the trailers of its commits, oldest first. */
-  trailers(run: string): RecoveredCommit[] {
+  trailers(run: string, term = 1): RecoveredCommit[] {
     const found: RecoveredCommit[] = []
-    for (let at = this.tip(run); at !== BASE; at = this.commits.get(at)!.parent!) {
+    for (let at = this.tip(run, term); at !== BASE; at = this.commits.get(at)!.parent!) {
       const { task, round, epoch, by } = this.commits.get(at)!.delta!
       found.push({ task, round, epoch, by, position: 0, commit: at })
     }

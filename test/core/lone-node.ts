@@ -1,7 +1,7 @@
 /** One node under a virtual clock: inputs in, facts and effects kept for the test to look at. */
 import type { Result } from '../../src/core/attempt.ts'
 import type { Effect, EffectOf, StartRequest } from '../../src/core/effect.ts'
-import type { Batch, Fact, Order, RunHeader } from '../../src/core/fact.ts'
+import type { Batch, Bodies, Collection, Fact, Order, RunHeader } from '../../src/core/fact.ts'
 import type { Author } from '../../src/core/id.ts'
 import type { AdoptedAttempt, Input, Reply } from '../../src/core/input.ts'
 import { type NodeOptions, NodeState } from '../../src/core/node-state.ts'
@@ -22,6 +22,7 @@ export interface LoneOptions extends Partial<Omit<NodeOptions, 'author'>> {
   /** Facts of earlier process lives. */
   readonly replay?: readonly Batch[]
   readonly adopted?: readonly AdoptedAttempt[]
+  readonly finishedFor?: Readonly<Record<string, number>>
 }
 
 export function incarnation(n: number): string {
@@ -50,6 +51,7 @@ export class LoneNode {
       settleMs: options.settleMs ?? 500,
       pendingTasksMax: options.pendingTasksMax ?? 1_000_000,
       stallMs: options.stallMs ?? 0,
+      ...(options.archiveAfterMs === undefined ? {} : { archiveAfterMs: options.archiveAfterMs }),
     })
     for (const batch of options.replay ?? []) this.do({ type: 'facts', batch })
     for (const kind of options.kinds ?? ['shell'])
@@ -60,6 +62,7 @@ export class LoneNode {
       type: 'started',
       adopted: options.adopted ?? [],
       record: { name: 'a', slots: options.slots ?? 5, version: '0' },
+      ...(options.finishedFor ? { finishedFor: options.finishedFor } : {}),
     })
   }
 
@@ -69,6 +72,22 @@ export class LoneNode {
       this.batches.push({ author: this.author, n: this.batches.length + 1, at: this.now, facts })
     this.effects.push(...effects)
     return reply
+  }
+
+  #heard = 0
+
+  /** A fact of another node, or of another life of this one. */
+  hear<C extends Collection>(
+    node: string,
+    collection: C,
+    key: string,
+    body: Bodies[C],
+    options: { readonly doc?: string; readonly life?: number } = {},
+  ): void {
+    const { doc = RUN, life = 1 } = options
+    const author = { node, incarnation: incarnation(life + 50) }
+    const fact = { doc, collection, key, body } as unknown as Fact
+    this.do({ type: 'facts', batch: { author, n: ++this.#heard, at: 1, facts: [fact] } })
   }
 
   /** Lets time pass, from one timer to the next. */
@@ -84,14 +103,20 @@ export class LoneNode {
 
   submit(
     tasks: Record<string, Partial<TaskSpec>>,
-    options: { merge?: Partial<MergePolicy>; repository?: boolean; run?: string; seal?: boolean } = {},
+    options: {
+      merge?: Partial<MergePolicy>
+      repository?: boolean
+      run?: string
+      seal?: boolean
+      integrator?: string
+    } = {},
   ): Reply {
     const { run = RUN, repository = false, seal = true } = options
     const header: RunHeader = {
       name: run,
       creator: this.author.node,
       createdAt: 7,
-      integrator: this.author.node,
+      integrator: options.integrator ?? this.author.node,
       merge: { mode: 'combined', onConflict: 'retry', onPartial: 'hold', ...options.merge },
       ...(repository ? { base: BASE, repository: { id: 'repo', path: '/repo', base: BASE } } : {}),
     }

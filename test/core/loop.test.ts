@@ -68,6 +68,7 @@ function setUp(over: { slots?: number } = {}) {
   const batches: Batch[] = []
   let turns = 0
   const loop = new Loop({
+    now: () => performance.now(),
     state,
     store,
     perform: (effect) => void done.push(effect),

@@ -449,19 +449,19 @@ describe('scopes at the start', () => {
       { x: { ...scope('f'), ...check }, g: barrier, b: { kind: 'elsewhere', needs: ['g'], ...scope('f') } },
       { repository: true },
     )
-    const remote = (n: number, collection: 'starts' | 'results', body: object): void => {
-      const fact = { doc: RUN, collection, key: 'b/1/1', body } as Fact
-      node.do({
-        type: 'facts',
-        batch: { author: { node: 'node-b', incarnation: 'x' }, n, at: 1, facts: [fact] },
-      })
+    const remote = (n: number, collection: 'starts' | 'results' | 'acks', body: object): void => {
+      const isAck = collection === 'acks'
+      const fact = { doc: RUN, collection, key: isAck ? 'b/1/1/node-b' : 'b/1/1', body } as Fact
+      const author = { node: isAck ? 'node-a' : 'node-b', incarnation: 'x' }
+      node.do({ type: 'facts', batch: { author, n, at: 1, facts: [fact] } })
     }
     node.end('x')
     remote(1, 'starts', {})
     node.integrate()
     expect(node.statuses()).toEqual({ x: 'ready', g: 'waiting', b: 'running' })
     expect(why(node, 'x')).toBe('may write the same files as "b", which is running')
-    remote(2, 'results', { outcome: 'done', base: BASE, head: 'b' })
+    remote(2, 'results', { outcome: 'done', base: BASE, head: 'c'.repeat(40) })
+    remote(1, 'acks', {})
     expect(node.statuses()).toEqual({ x: 'running', g: 'waiting', b: 'provisional' })
     node.runAll()
     expect(node.task('b').run.status).toBe('complete')

@@ -21,6 +21,8 @@ export function triggerOf(fact: Fact, task: string): TaskTrigger {
           : 'release'
     case 'voids':
       return 'void'
+    case 'acks':
+      return 'ack'
     case 'accepts':
       return 'accept'
     case 'rejects':
@@ -33,6 +35,7 @@ export function triggerOf(fact: Fact, task: string): TaskTrigger {
         case 'resume':
         case 'block':
         case 'unblock':
+        case 'adopt':
           return fact.body.verb
         default:
           return 'need'
