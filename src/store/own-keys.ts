@@ -1,4 +1,5 @@
 import type { Fact } from '../core/fact.ts'
+import type { DocId } from '../core/id.ts'
 
 /** Keys that this incarnation wrote: put-if-absent. Holds the callers' strings, about 40 bytes for each. */
 export class OwnKeys {
@@ -21,6 +22,15 @@ export class OwnKeys {
   /** Frees keys that were taken for a commit that was refused. */
   giveBack(facts: readonly Fact[]): void {
     for (const fact of facts) this.#keys(fact).delete(fact.key)
+  }
+
+  /** A document that is written to no more. */
+  forget(doc: DocId): void {
+    this.#docs.delete(doc)
+    if (this.#doc === doc) this.#doc = ''
+    // The shortcut to the last set must not keep it.
+    this.#collection = ''
+    this.#last = new Set()
   }
 
   #keys(fact: Fact): Set<string> {

@@ -2,8 +2,8 @@
  * CoordStore: where the facts of a board are kept. The core elects, accepts and derives in every backend; a store only keeps what was
  * written, in an order that respects each author's, and tells others.
  *
- * Implementations: `memory.ts` (tests, simulation, several nodes in one process), `file.ts` (one machine). All pass
- * `test/store/contract.ts`.
+ * Implementations: `memory.ts` (tests, simulation, several nodes in one process), `file.ts` (one machine), `crdt.ts` (a
+ * cluster). All pass `test/store/contract.ts`.
  */
 import type { Batch, Collection, Fact } from '../core/fact.ts'
 import type { Author, DocId, WallMs } from '../core/id.ts'
