@@ -25,6 +25,7 @@ import {
 import { dirname, join } from 'node:path'
 import { OrchError } from '../core/error.ts'
 import type { Incarnation, NodeId, WallMs } from '../core/id.ts'
+import { PUBLIC_KEYS_KEPT_MAX } from '../core/limit.ts'
 import { decodeBase58, encodeBase58 } from './base58.ts'
 
 export const IDENTITY_FILE = 'identity.key'
@@ -66,9 +67,22 @@ export function identityFromSeed(seed: Uint8Array): Identity {
 
 /** True when `signature` is of `bytes` by this node. False for anything malformed. */
 export function verifySignature(node: NodeId, bytes: Uint8Array, signature: Uint8Array): boolean {
+  const key = signature.length === 64 ? keyOf(node) : undefined
+  return key !== undefined && verifyBytes(null, bytes, key, signature)
+}
+
+/** Public keys ready to verify with: making one takes as long as a verification. The oldest goes first. */
+const keys = new Map<NodeId, KeyObject>()
+
+function keyOf(node: NodeId): KeyObject | undefined {
+  const known = keys.get(node)
+  if (known) return known
   const publicKey = readNodeId(node)
-  if (!publicKey || signature.length !== 64) return false
-  return verifyBytes(null, bytes, publicKeyObject(publicKey), signature)
+  if (!publicKey) return undefined
+  const key = publicKeyObject(publicKey)
+  if (keys.size >= PUBLIC_KEYS_KEPT_MAX) keys.delete(keys.keys().next().value!)
+  keys.set(node, key)
+  return key
 }
 
 /** Public key of a node id, 32 bytes; `undefined` when it is not the id of an Ed25519 key. */
@@ -104,15 +118,36 @@ export function createIncarnation(now: WallMs, random80: (count: number) => Uint
   return time + random
 }
 
+/** Kept apart from the identity itself, so that no log or copy of one can hold a seed. */
+const KEYS = new WeakMap<Identity, KeyObject>()
+
+/** When a process life was named, as its name says; 0 for what is no such name. */
+export function incarnationTime(incarnation: Incarnation): WallMs {
+  if (incarnation.length !== TIME_DIGITS + 16) return 0
+  let time = 0
+  for (const digit of incarnation.slice(0, TIME_DIGITS)) time = time * 32 + CROCKFORD.indexOf(digit)
+  return Number.isSafeInteger(time) && time > 0 ? time : 0
+}
+
 function identityOf(key: KeyObject): Identity {
   const publicKey = new Uint8Array(
     createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(SPKI_HEAD.length),
   )
-  return {
+  const identity: Identity = {
     node: nodeIdOf(publicKey),
     publicKey,
     sign: (bytes) => new Uint8Array(signBytes(null, bytes, key)),
   }
+  KEYS.set(identity, key)
+  return identity
+}
+
+/** The whole key, seed and public half (64 bytes), for the transport's handshake alone. */
+export function transportKey(identity: Identity): Uint8Array {
+  const key = KEYS.get(identity)
+  if (!key) throw new OrchError('ORCH_BUG', 'this identity was not made by openIdentity or identityFromSeed')
+  const der = key.export({ format: 'der', type: 'pkcs8' })
+  return new Uint8Array(Buffer.concat([der.subarray(der.length - KEY_BYTES), identity.publicKey]))
 }
 
 function publicKeyObject(publicKey: Uint8Array): KeyObject {
