@@ -69,6 +69,8 @@ export class BareRepository {
   readonly dir: string
   readonly format: ObjectFormat
   readonly objects: ObjectStore
+  /** Commits seen to be here with all that is behind them. Nothing is ever removed, so once seen is for ever. */
+  readonly complete = new Set<Oid>()
 
   private constructor(id: string, dir: string, format: ObjectFormat) {
     this.id = id
@@ -99,6 +101,10 @@ export class BareRepository {
       })
     }
     return new BareRepository(id, dir, format)
+  }
+
+  static has(dataDir: string, id: string): Promise<boolean> {
+    return isRepositoryId(id) ? exists(join(pathOf(dataDir, id), 'config')) : Promise.resolve(false)
   }
 
   /** @throws ORCH_GIT_FAILED when this node has no such repository */
@@ -203,9 +209,12 @@ export class BareRepository {
   }
 }
 
+export function isRepositoryId(id: string): boolean {
+  return /^[0-9a-f]{8,64}$/.test(id)
+}
+
 function pathOf(dataDir: string, id: string): string {
-  if (!/^[0-9a-f]{8,64}$/.test(id))
-    throw new OrchError('ORCH_BUG', `not a repository id: ${JSON.stringify(id)}`)
+  if (!isRepositoryId(id)) throw new OrchError('ORCH_BUG', `not a repository id: ${JSON.stringify(id)}`)
   return join(dataDir, 'repos', `${id}.git`)
 }
 

@@ -17,6 +17,8 @@ export interface GitCall {
   /** Where objects are written, and where else they are read: a quarantine. */
   readonly objectDir?: string
   readonly alternates?: readonly string[]
+  /** Version of the wire protocol that a server may speak; default what git takes. */
+  readonly protocol?: 2
   /** Further `-c key=value`. */
   readonly config?: readonly string[]
   readonly input?: string | Buffer
@@ -76,6 +78,7 @@ function environment(call: GitCall): NodeJS.ProcessEnv {
   if (call.gitDir !== undefined) env.GIT_DIR = call.gitDir
   if (call.workTree !== undefined) env.GIT_WORK_TREE = call.workTree
   if (call.indexFile !== undefined) env.GIT_INDEX_FILE = call.indexFile
+  if (call.protocol !== undefined) env.GIT_PROTOCOL = `version=${call.protocol}`
   if (call.objectDir !== undefined) env.GIT_OBJECT_DIRECTORY = call.objectDir
   if (call.alternates) env.GIT_ALTERNATE_OBJECT_DIRECTORIES = call.alternates.map(quoteAlternate).join(':')
   return env
@@ -206,6 +209,48 @@ export async function askGit(args: readonly string[], call: GitCall): Promise<st
   const text = answer.stdout.toString('utf8')
   const end = text.indexOf('\n')
   return (end < 0 ? text : text.slice(0, end)).trim()
+}
+
+/** Feeds git from a stream. A fault of the stream is told before that of git, which it caused. `onStart` is told the process. */
+export async function feedGit(
+  args: readonly string[],
+  call: GitCall,
+  source: AsyncIterable<Uint8Array>,
+  onStart?: (child: ChildProcess) => void,
+): Promise<GitAnswer> {
+  const child = startGit(args, call)
+  onStart?.(child)
+  const end = ended(child, call, true)
+  let fault: { readonly error: unknown } | undefined
+  try {
+    for await (const piece of source) {
+      // Git has ended already: its words tell why.
+      if (!child.stdin?.writable) break
+      if (!child.stdin.write(piece)) await drained(child)
+    }
+    child.stdin?.end()
+  } catch (error) {
+    fault = { error }
+    child.kill('SIGKILL')
+  }
+  const answer = await end
+  if (fault) throw fault.error
+  return judge(args, call, answer)
+}
+
+/** Resolves when more may be written to a process, or when it takes nothing any more. */
+export function drained(child: ChildProcess): Promise<void> {
+  const { stdin } = child
+  if (!stdin?.writable) return Promise.resolve()
+  return new Promise((resolve) => {
+    const done = (): void => {
+      stdin.off('drain', done)
+      stdin.off('close', done)
+      resolve()
+    }
+    stdin.on('drain', done)
+    stdin.on('close', done)
+  })
 }
 
 export interface Piped {

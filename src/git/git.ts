@@ -6,13 +6,19 @@
 import { OrchError } from '../core/error.ts'
 import type { DurationMs, Oid, RunId } from '../core/id.ts'
 import type { Conflict, Delta, MergeOutcome, MergeRequest } from '../core/integrate.ts'
-import { BareRepository } from './bare.ts'
+import { BareRepository, isRepositoryId } from './bare.ts'
+import { openClone } from './clone-of.ts'
+import { lackingCommits } from './completeness.ts'
 import { diffText } from './diff.ts'
+import type { Duplex } from './duplex.ts'
+import { type Fetched, type FetchRequest, fetchWants } from './fetch.ts'
 import { type GateRequest, type GateResult, runGate } from './gate.ts'
 import { advance, fold, trailersSince, tryMerge } from './integrate.ts'
 import { type Landed, type LandRequest, land, publishBranch } from './land.ts'
+import { isOid } from './object.ts'
 import { inspectRepository, type RepositoryFacts } from './repository.ts'
 import type { IntegratedCommit } from './trailer.ts'
+import { type Served, type ServeOptions, serveUploadPack } from './upload-pack.ts'
 import { UserRepository } from './user-repository.ts'
 import { type GitVersion, gitVersion } from './version.ts'
 import {
@@ -63,6 +69,14 @@ export interface Git {
     commit: Oid,
   ): Promise<{ readonly branch: string }>
   land(id: RepositoryId, userPath: string, request: LandRequest): Promise<Landed>
+  /** Whether this node has a repository of that identity. False for what is no identity. */
+  has(id: RepositoryId): Promise<boolean>
+  /** Those commits that are not here with all that is behind them; all of them when there is no such repository here. */
+  lacking(id: RepositoryId, commits: readonly Oid[]): Promise<readonly Oid[]>
+  /** Answers a peer's `git` over a stream, from our repository. See `upload-pack.ts`. */
+  serve(id: RepositoryId, duplex: Duplex, options?: ServeOptions): Promise<Served>
+  /** Brings commits from a peer, through the quarantine; makes our repository when the first base comes. See `fetch.ts`. */
+  fetchFrom(id: RepositoryId, request: FetchRequest): Promise<Fetched>
   /** Ends our long-lived processes. */
   close(): Promise<void>
 }
@@ -125,10 +139,32 @@ export function createGit(options: GitOptions): Git {
     trailersSince: async (id, tip, base) => trailersSince(await repository(id), tip, base),
     diff: async (id, base, head, how) => diffText(await repository(id), base, head, how),
     runGate: async (id, request) => runGate(await repository(id), request),
-    publishBranch: async (id, userPath, run, commit) =>
-      publishBranch(await repository(id), await UserRepository.open(userPath), run, commit),
-    land: async (id, userPath, request) =>
-      land(await repository(id), await UserRepository.open(userPath), request),
+    async publishBranch(id, userPath, run, commit) {
+      const bare = await repository(id)
+      return publishBranch(bare, await openClone(bare, userPath), run, commit)
+    },
+    async land(id, userPath, request) {
+      const bare = await repository(id)
+      return land(bare, await openClone(bare, userPath), request)
+    },
+    has: (id) => BareRepository.has(dataDir, id),
+    async lacking(id, commits) {
+      if (!(await BareRepository.has(dataDir, id))) return [...new Set(commits)]
+      return lackingCommits(await repository(id), commits)
+    },
+    serve: async (id, duplex, options) => serveUploadPack(await repository(id), duplex, options),
+    async fetchFrom(id, request) {
+      await checkedVersion()
+      const base = request.wants.find((want) => want.kind === 'base')?.commit
+      if (base === undefined || (await BareRepository.has(dataDir, id)))
+        return fetchWants(await repository(id), request)
+      if (!isRepositoryId(id) || !isOid(base))
+        throw new OrchError('ORCH_NOT_FOUND', 'no repository can have that identity', {
+          context: { id, base },
+        })
+      const format = base.length === 40 ? 'sha1' : 'sha256'
+      return fetchWants(await remember(id, () => BareRepository.create(dataDir, id, format)), request)
+    },
     async close() {
       isClosed = true
       const opened = await Promise.allSettled(open.values())

@@ -1,5 +1,5 @@
 /**
- * Objects that somebody else made (a worker's own commits, later a peer's) wait here: an object directory of their own that borrows from ours.
+ * Objects that somebody else made (a worker's own commits, a peer's) wait here: an object directory of their own that borrows from ours.
  * They enter when git's fsck and our lint let every new tree pass, and leave no trace otherwise.
  */
 import { randomBytes } from 'node:crypto'
@@ -7,10 +7,11 @@ import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isOrchError, OrchError } from '../core/error.ts'
 import type { Oid } from '../core/id.ts'
-import { PATHS_SHOWN_MAX } from '../core/limit.ts'
+import { GIT_IMPORT_MS_MAX, PATHS_SHOWN_MAX, UNPACKED_BYTES_MAX } from '../core/limit.ts'
 import type { BareRepository } from './bare.ts'
 import { type GitCall, runGit } from './command.ts'
 import { ObjectStore } from './object-store.ts'
+import { identityOf, refuseTree } from './repository.ts'
 import { transferObjects } from './transfer.ts'
 import { type LintProblem, lintTree } from './tree-lint.ts'
 
@@ -63,9 +64,13 @@ export class Quarantine {
       ...this.call,
       input: `${tip}\n^${base}\n`,
     })
+    return this.#lint([tip, ...commits.filter((commit) => commit !== tip)], base)
+  }
+
+  async #lint(commits: readonly Oid[], base: Oid): Promise<LintProblem[]> {
     const baseTree = (await this.#objects.commit(base)).tree
     const problems: LintProblem[] = []
-    for (const oid of [tip, ...commits.filter((commit) => commit !== tip)]) {
+    for (const oid of commits) {
       const commit = await this.#objects.commit(oid)
       // Against the base, not the parent: what one commit brings in and the next one takes over is new all the same.
       problems.push(...(await lintTree(this.#objects, baseTree, commit.tree)))
@@ -75,6 +80,45 @@ export class Quarantine {
     return problems
       .filter(({ path, why }) => !seen.has(`${path}\0${why}`) && seen.add(`${path}\0${why}`))
       .slice(0, PATHS_SHOWN_MAX)
+  }
+
+  /**
+   * For the work of a peer: it must build on a commit under a ref of ours. Every tree of every commit that is new is linted against that one, which was judged
+   * when it came.
+   */
+  async checkWork(tip: Oid): Promise<LintProblem[]> {
+    const args = ['rev-list', '--objects', '--no-object-names', '--boundary', '--stdin', '--not', '--all']
+    const listed = await runGit(args, { ...this.call, input: `${tip}\n` })
+    const lines = listed.stdout.toString('latin1').split('\n').filter(Boolean)
+    const fresh = lines.filter((line) => !line.startsWith('-'))
+    if (fresh.length === 0) return []
+    const known = lines.find((line) => line.startsWith('-'))?.slice(1)
+    if (known === undefined) return [{ path: '', why: 'builds on nothing that this node has' }]
+    const found = await Promise.all(fresh.map((oid) => this.#objects.info(oid)))
+    const bytes = found.reduce((sum, object) => sum + (object?.size ?? 0), 0)
+    if (bytes > UNPACKED_BYTES_MAX)
+      return [{ path: '', why: `${bytes} bytes when unpacked, at most ${UNPACKED_BYTES_MAX}` }]
+    const commits = fresh.filter((_, i) => found[i]?.type === 'commit')
+    if (commits.length > COMMITS_MAX)
+      return [{ path: '', why: `${commits.length} commits, at most ${COMMITS_MAX}` }]
+    return this.#lint([tip, ...commits.filter((commit) => commit !== tip)], known)
+  }
+
+  /**
+   * For a base with its history: nothing may be missing, its root commits must be those of the repository, and it must be one that this node would start from
+   * itself.
+   *
+   * @throws ORCH_GIT_SUBMODULES, ORCH_GIT_LFS
+   */
+  async checkHistory(base: Oid, id: string): Promise<LintProblem[]> {
+    const call = { ...this.call, timeoutMs: GIT_IMPORT_MS_MAX }
+    const input = `${base}\n`
+    await runGit(['rev-list', '--objects', '--quiet', '--stdin', '--not', '--all'], { ...call, input })
+    const roots = await runGit(['rev-list', '--max-parents=0', '--stdin'], { ...call, input })
+    const found = identityOf(roots.stdout.toString('latin1').trim().split('\n'))
+    if (found !== id) return [{ path: '', why: `belongs to repository ${found}, not to ${id}` }]
+    await refuseTree({ path: id, run: (args, extra) => runGit(args, { ...this.call, ...extra }) }, base)
+    return []
   }
 
   /** Moves the objects into our repository. Packs before their indexes, so that no reader sees half of one. */
@@ -123,11 +167,14 @@ export async function admit(
 }
 
 /** @throws ORCH_GIT_HOSTILE that names every problem */
-export function refuseHostile(problems: readonly LintProblem[]): void {
+export function refuseHostile(
+  problems: readonly LintProblem[],
+  context: Readonly<Record<string, unknown>> = {},
+): void {
   if (problems.length === 0) return
   const first = problems.slice(0, 3).map(({ path, why }) => `${JSON.stringify(path)}: ${why}`)
   const rest = problems.length > 3 ? `, and ${problems.length - 3} more` : ''
   throw new OrchError('ORCH_GIT_HOSTILE', `refused files: ${first.join('; ')}${rest}`, {
-    context: { problems },
+    context: { ...context, problems },
   })
 }

@@ -1,6 +1,6 @@
 /** Names of our refs, all generated from checked ids (threat model X12). `REFS.md` lists what each holds. */
 import { OrchError } from '../core/error.ts'
-import { type AttemptId, isRunId, type Oid, type RunId, readAttemptId } from '../core/id.ts'
+import { type AttemptId, isRunId, type NodeId, type Oid, type RunId, readAttemptId } from '../core/id.ts'
 import { isOid } from './object.ts'
 
 export function assertOid(text: string): asserts text is Oid {
@@ -54,6 +54,13 @@ export function rawRef(id: AttemptId): string {
 export function replacedRef(oid: Oid): string {
   assertOid(oid)
   return `refs/orch/replaced/${oid}`
+}
+
+/** The history of a run as its integrator, another node, last showed it to this one. */
+export function peerHeadRef(node: NodeId, run: RunId): string {
+  if (!/^[1-9A-HJ-NP-Za-km-z]{20,64}$/.test(node))
+    throw new OrchError('ORCH_BUG', `not a node id: ${JSON.stringify(node)}`)
+  return `refs/orch/peer/${node}/heads/${checkedRun(run)}`
 }
 
 /** The person's branch that shows the run. */

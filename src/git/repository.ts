@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { OrchError } from '../core/error.ts'
 import type { Oid } from '../core/id.ts'
 import { GIT_IMPORT_MS_MAX, PATHS_SHOWN_MAX } from '../core/limit.ts'
+import type { GitAnswer, GitCall } from './command.ts'
 import type { ObjectFormat } from './object.ts'
 import { UserRepository } from './user-repository.ts'
 
@@ -77,10 +78,14 @@ async function refusePartial(user: UserRepository): Promise<void> {
   })
 }
 
-async function refuseTree(user: UserRepository, base: Oid): Promise<void> {
-  const listing = await user.run(['ls-tree', '-r', '-z', '--end-of-options', base])
+/** What a base may not hold, wherever it comes from. `where.path` is told in the error. */
+export async function refuseTree(
+  where: { readonly path: string; run(args: readonly string[], extra?: GitCall): Promise<GitAnswer> },
+  base: Oid,
+): Promise<void> {
+  const listing = await where.run(['ls-tree', '-r', '-z', '--end-of-options', base])
   const text = listing.stdout.toString('latin1')
-  const context = { path: user.path, base }
+  const context = { path: where.path, base }
   const gitlink = /(?:^|\0)160000 commit [0-9a-f]+\t([^\0]*)/.exec(text)
   if (gitlink || /(?:^|\0)\d+ blob [0-9a-f]+\t\.gitmodules\0/.test(text)) {
     const what = gitlink?.[1] ?? '.gitmodules'
@@ -94,7 +99,7 @@ async function refuseTree(user: UserRepository, base: Oid): Promise<void> {
   for (const match of text.matchAll(/(?:^|\0)100\d+ blob ([0-9a-f]+)\t(?:[^\0]*\/)?\.gitattributes(?=\0)/g))
     oids.add(match[1]!)
   if (oids.size === 0) return
-  const bodies = await user.run(['cat-file', '--batch'], { input: `${[...oids].join('\n')}\n` })
+  const bodies = await where.run(['cat-file', '--batch'], { input: `${[...oids].join('\n')}\n` })
   if (/^[^#\n]*\sfilter=lfs(?:\s|$)/m.test(bodies.stdout.toString('utf8'))) {
     throw new OrchError('ORCH_GIT_LFS', 'the base keeps files in LFS (`filter=lfs` in .gitattributes)', {
       context,
@@ -106,8 +111,15 @@ async function identity(user: UserRepository, base: Oid): Promise<string> {
   const answer = await user.run(['rev-list', '--max-parents=0', '--end-of-options', base], {
     timeoutMs: GIT_IMPORT_MS_MAX,
   })
-  const roots = answer.stdout.toString('latin1').trim().split('\n').sort()
-  return createHash('sha256').update(roots.join('\n')).digest('hex').slice(0, 32)
+  return identityOf(answer.stdout.toString('latin1').trim().split('\n'))
+}
+
+/** Identity of the repository with these root commits. */
+export function identityOf(roots: readonly Oid[]): string {
+  return createHash('sha256')
+    .update([...roots].sort().join('\n'))
+    .digest('hex')
+    .slice(0, 32)
 }
 
 /** Changed and untracked paths; an untracked directory is one path. */
