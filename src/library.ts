@@ -8,7 +8,9 @@ import type { RunStatus } from './core/run-state.ts'
 import type { Json, MergePolicy, TaskSpec } from './core/task.ts'
 import { createWorkerExecutor, type WorkerTask } from './executor/worker.ts'
 import type { NodeFace, RunSummary, TaskSummary } from './node/face.ts'
-import { type NodeConfig, type OpenNode, openNode } from './node/node.ts'
+import { openNode } from './node/node.ts'
+import type { NodeConfig } from './node/node-config.ts'
+import type { OpenNode } from './node/open-node.ts'
 
 /** A function that takes tasks of one kind. */
 export interface Worker<P extends Json = Json> {
@@ -93,8 +95,9 @@ export interface Node {
 export async function createNode(settings: NodeSettings = {}): Promise<Node> {
   const { workers = [], serve, ...config } = settings
   const executors = [...(config.executors ?? []), ...workers.map(executorOf)]
-  const backend = config.backend ?? (config.dataDir === undefined ? 'memory' : 'file')
-  const open = await openNode({ ...config, backend, executors })
+  const isMemory = config.backend === undefined && config.dataDir === undefined
+  // Else the data directory says: one that belongs to a cluster goes on in it.
+  const open = await openNode({ ...config, ...(isMemory ? { backend: 'memory' as const } : {}), executors })
   const library = new LibraryNode(open)
   if (serve) {
     const served = await serveEndpoint(open, typeof serve === 'object' ? serve : {})

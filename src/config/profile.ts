@@ -4,17 +4,22 @@ import { isAbsolute, resolve } from 'node:path'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { OrchError } from '../core/error.ts'
-import { SLOTS_MAX } from '../core/limit.ts'
+import { NODE_ADDRESSES_MAX, SLOTS_MAX } from '../core/limit.ts'
 import { readDuration, readSize } from '../core/quantity.ts'
 
 /** A profile is a page of text; anything larger is another file. */
 const PROFILE_BYTES_MAX = 64 * 1024
 
 const amount = z.number().min(0)
+const addresses = z.array(z.string().min(1)).max(NODE_ADDRESSES_MAX)
 const schema = z
   .strictObject({
     name: z.string().min(1).max(64),
     slots: z.int().min(1).max(SLOTS_MAX),
+    http: z.int().min(0).max(65_535),
+    backend: z.enum(['file', 'crdt', 'memory']),
+    listen: addresses.min(1),
+    join: addresses,
     capabilities: z.array(z.string().min(1).max(64)).max(100),
     capacity: z
       .strictObject({
@@ -34,6 +39,13 @@ const schema = z
 export interface Profile {
   readonly name?: string
   readonly slots?: number
+  /** Port; 0 = any free one. */
+  readonly http?: number
+  readonly backend?: 'file' | 'crdt' | 'memory'
+  /** As written: `host:port`, or multiaddrs. */
+  readonly listen?: readonly string[]
+  /** As written: addresses of members. */
+  readonly join?: readonly string[]
   readonly capabilities?: readonly string[]
   readonly capacity?: {
     readonly cpu?: number
@@ -71,7 +83,7 @@ export function readProfile(named: string, cwd: string): Profile {
 function profilePath(named: string, cwd: string): string {
   const own = isAbsolute(named) ? named : resolve(cwd, named)
   if (existsSync(own) && statSync(own).isFile()) return own
-  if (/^[a-z][a-z0-9-]*$/.test(named)) {
+  if (/^[a-z][a-z0-9-]*(?:\/[a-z][a-z0-9-]*)?$/.test(named)) {
     const shipped = new URL(`../../nodes/${named}.yaml`, import.meta.url)
     if (existsSync(shipped)) return shipped.pathname
   }
@@ -79,13 +91,14 @@ function profilePath(named: string, cwd: string): string {
     'ORCH_USAGE',
     `there is no profile ${JSON.stringify(named)}: neither a file nor one of the package's`,
     {
-      hint: 'name a YAML file, or `solo`',
+      hint: 'name a YAML file, or `solo`, `peer`, `worker`, `observer`',
     },
   )
 }
 
 function toProfile(data: z.infer<typeof schema>, path: string): Profile {
-  const { name, slots, capabilities, capacity, stall, pending, environment } = data
+  const { name, slots, http, backend, listen, join } = data
+  const { capabilities, capacity, stall, pending, environment } = data
   const problems: string[] = []
   const stallMs = stall === undefined ? undefined : readDuration(stall)
   if (stall !== undefined && stallMs === undefined)
@@ -98,6 +111,10 @@ function toProfile(data: z.infer<typeof schema>, path: string): Profile {
   return {
     ...(name === undefined ? {} : { name }),
     ...(slots === undefined ? {} : { slots }),
+    ...(http === undefined ? {} : { http }),
+    ...(backend === undefined ? {} : { backend }),
+    ...(listen === undefined ? {} : { listen }),
+    ...(join === undefined ? {} : { join }),
     ...(capabilities === undefined ? {} : { capabilities }),
     ...(capacity === undefined
       ? {}

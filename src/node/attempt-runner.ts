@@ -2,8 +2,7 @@
  * Carries out `start` and `stop`: workspace, environment, executor, and at the end the work and its result. One attempt, one directory; everything that
  * a later process needs to go on with it stands there before the worker exists.
  */
-import { randomBytes } from 'node:crypto'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AttemptEnd, AttemptEvent, AttemptSpec, Handoff } from '../core/attempt.ts'
 import type { StartRequest, StopReason } from '../core/effect.ts'
@@ -18,13 +17,12 @@ import type { WorkerExecutor } from '../executor/worker.ts'
 import { workRef } from '../git/ref.ts'
 import type { AttemptLog } from '../log/attempt-log.ts'
 import type { Mirror } from '../store/mirror.ts'
+import { prepareAttempt } from './attempt-prepare.ts'
 import {
   type AttemptRecord,
   ageOf,
   attemptDir,
-  machineTime,
   readRecord,
-  saveRecord,
   workspaceDir,
   writeWhole,
 } from './attempt-record.ts'
@@ -219,8 +217,12 @@ export class AttemptRunner {
   ): Promise<void> {
     try {
       await this.#options.work.needRoom()
-      const record = await this.#prepare(attempt, request)
-      if (!record) return
+      const record = await prepareAttempt(this.#options.work, attempt.dir, request)
+      if ('inputs' in record) {
+        this.live.drop(attempt)
+        for (const input of record.inputs) this.#options.offer(input)
+        return
+      }
       this.live.keep(attempt, record)
       if (said) {
         prepared()
@@ -256,41 +258,6 @@ export class AttemptRunner {
     mirror?.set(attempt.id, 'status', 'running')
     if (running.pid !== undefined) mirror?.set(attempt.id, 'pid', running.pid)
     if (record.base) mirror?.set(attempt.id, 'branch', workRef(attempt.id))
-  }
-
-  async #prepare(attempt: LiveAttempt, request: StartRequest): Promise<AttemptRecord | undefined> {
-    const { id, slot, task, hints, handoff } = request
-    await mkdir(join(attempt.dir, 'orch', 'inbox'), { recursive: true, mode: 0o700 })
-    const made = await this.#options.work.makeWorkspace(id, slot.run, task.kind, request.base)
-    if ('conflict' in made) {
-      this.live.drop(attempt)
-      this.#options.offer({ type: 'base-conflict', attempt: id, reason: made.conflict })
-      const result = { outcome: 'released', reason: 'two results it needs do not merge' } as const
-      this.#options.offer({ type: 'attempt-ended', attempt: id, result })
-      return undefined
-    }
-    const record: AttemptRecord = {
-      v: 1,
-      attempt: id,
-      startedAt: Date.now(),
-      ...machineTime(),
-      token: randomBytes(24).toString('base64url'),
-      ...(request.outside ? { outside: true as const } : {}),
-      ...made,
-      hints,
-    }
-    const whole = {
-      ...slot,
-      attempt: id,
-      number: request.number,
-      ...task,
-      hints,
-      handoff,
-      neighbours: request.neighbours,
-    }
-    await writeFile(join(attempt.dir, 'task.json'), JSON.stringify(whole, null, 2))
-    await saveRecord(attempt.dir, record)
-    return record
   }
 
   #spec(attempt: LiveAttempt, record: AttemptRecord, timeoutMs: DurationMs): AttemptSpec {

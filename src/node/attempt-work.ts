@@ -14,6 +14,8 @@ import type { Git } from '../git/git.ts'
 import { workRef } from '../git/ref.ts'
 import { removeTree } from '../git/workspace.ts'
 import { type AttemptRecord, attemptDir, readRecord, workspaceDir } from './attempt-record.ts'
+import type { Objects } from './objects.ts'
+import { needBase } from './run-objects.ts'
 
 export interface MadeWorkspace {
   readonly workspace: string
@@ -30,10 +32,12 @@ export interface BaseConflict {
 export class AttemptWork {
   readonly #dataDir: string
   readonly #git: Git
+  readonly #objects: Objects | undefined
 
-  constructor(dataDir: string, git: Git) {
+  constructor(dataDir: string, git: Git, objects?: Objects) {
     this.#dataDir = dataDir
     this.#git = git
+    this.#objects = objects
   }
 
   async makeWorkspace(
@@ -48,6 +52,7 @@ export class AttemptWork {
       return { workspace }
     }
     const repository = base.repository.id
+    if (this.#objects) await needBase(this.#objects, run, base)
     let commit = base.tip
     if (base.deltas.length > 0) {
       const { deltas, date, tip } = base

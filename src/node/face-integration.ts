@@ -1,12 +1,14 @@
 /** Integration and landing as people ask for them (R68). */
 import { OrchError } from '../core/error.ts'
-import type { TaskId } from '../core/id.ts'
+import type { Oid, TaskId } from '../core/id.ts'
 import { deltaOf, isSettledSuccess } from '../core/merge-base.ts'
 import type { RunState } from '../core/run-state.ts'
+import { tipSources } from '../core/start-request.ts'
 import { BARRIER_KIND } from '../core/task.ts'
 import type { TaskState } from '../core/task-state.ts'
 import type { ConflictItem, IntegrateAnswer, NodeFace } from './face.ts'
 import { FacePart } from './face-part.ts'
+import { needTip, needWork } from './run-objects.ts'
 import { shownTasks } from './view.ts'
 
 export class FaceIntegration extends FacePart {
@@ -53,13 +55,16 @@ export class FaceIntegration extends FacePart {
     }
     let commit = tip
     const conflicts: ConflictItem[] = [...conflictsOf(run)]
+    await this.#needTip(run, tip)
     for (const t of ordered) {
+      const { objects } = engine.options
+      if (objects) await needWork(objects, t, t.provisional!, engine.state.me)
       const made = await engine.options.git.fold(repository.id, {
         run: run.id,
         tip: commit,
         deltas: [deltaOf(t)],
         date: run.header!.createdAt,
-        term: 1,
+        term: run.term,
       })
       if (made.conflict) {
         tasks.push({ task: t.id, state: 'conflict' })
@@ -99,6 +104,7 @@ export class FaceIntegration extends FacePart {
       })
     }
     const { verify } = run.merge
+    await this.#needTip(run, tip)
     const landed = await engine.options.git.land(repository.id, repository.path, {
       branch,
       base,
@@ -107,8 +113,17 @@ export class FaceIntegration extends FacePart {
         ? { verify: (commit: string) => engine.integrator.gate(run.id, repository.id, commit, verify) }
         : {}),
     })
-    await this.giveOrder({ run: run.id }, { verb: 'landed', branch: landed.branch, commit: landed.commit })
+    // Where the run was taken over by another node, it is landed here all the same: here is the repository.
+    if (engine.state.isIntegrator(run))
+      await this.giveOrder({ run: run.id }, { verb: 'landed', branch: landed.branch, commit: landed.commit })
     return { run: run.id, ...landed }
+  }
+
+  /** Of a run that another member integrates. */
+  async #needTip(run: RunState, tip: Oid): Promise<void> {
+    const { objects } = this.engine.options
+    const { sources } = tipSources(this.engine.state, run)
+    if (objects && sources) await needTip(objects, run.id, run.header!.repository!, tip, sources)
   }
 }
 

@@ -2,20 +2,26 @@
 import type { Batch, Order } from '../core/fact.ts'
 import type { RunState } from '../core/run-state.ts'
 import type { TaskState } from '../core/task-state.ts'
+import type { Cluster } from './cluster.ts'
 import type { Engine } from './engine.ts'
 import type { NodeStatus } from './face.ts'
 import { findRun, findTask } from './find.ts'
 import type { Followers } from './followers.ts'
+import type { Membership } from './membership.ts'
 import { accepted } from './submit.ts'
 
 export interface FaceHost {
   /** The engine of now; throws while the node has none (ORCH_DISK_FULL, stopped). */
   engine(): Engine
+  cluster(): Cluster | undefined
+  readonly membership: Membership
   readonly followers: Followers
   status(): NodeStatus
   /** Own and foreign batches as they come. */
   onBatch(listener: (batch: Batch) => void): () => void
-  drain(): Promise<void>
+  /** Takes nothing new. Resolves when what runs has ended, or was given back at the deadline; without one it is given back at once. */
+  drain(deadlineMs: number | undefined): Promise<void>
+  undrain(): Promise<void>
   stop(now: boolean): Promise<void>
 }
 

@@ -7,10 +7,12 @@
 import type { AttemptEvent, Handoff, Outcome } from '../core/attempt.ts'
 import type { ErrorCode } from '../core/error.ts'
 import type { TaskEvent } from '../core/event.ts'
-import type { AttemptId, Incarnation, NodeId, Oid, RunId, TaskId, WallMs } from '../core/id.ts'
+import type { Role } from '../core/fact.ts'
+import type { AttemptId, Author, Incarnation, NodeId, Oid, RunId, TaskId, WallMs } from '../core/id.ts'
 import type { RunStatus } from '../core/run-state.ts'
 import type { TaskStatus } from '../core/status.ts'
 import type { Json, MergePolicy, Priority, TaskSpec } from '../core/task.ts'
+import type { ClusterStatus, JoinUpdate, MembersAnswer } from './cluster-face.ts'
 
 export interface NodeStatus {
   readonly node: NodeId
@@ -19,8 +21,10 @@ export interface NodeStatus {
   readonly version: string
   readonly pid: number
   readonly startedAt: WallMs
-  readonly backend: 'memory' | 'file'
+  readonly backend: 'memory' | 'file' | 'crdt'
   readonly dataDir: string
+  /** Absent while this node belongs to no cluster. */
+  readonly cluster?: ClusterStatus
   /** `http://127.0.0.1:7947`, when it listens. */
   readonly url?: string
   readonly slots: number
@@ -34,6 +38,15 @@ export interface NodeStatus {
   readonly recovery: readonly string[]
   readonly git?: string
 }
+
+export type {
+  ClusterStatus,
+  InviteItem,
+  JoinRequestItem,
+  JoinUpdate,
+  MemberItem,
+  MembersAnswer,
+} from './cluster-face.ts'
 
 /** What `submit` takes: a plan that was read and checked, and where it is to work. */
 export interface SubmitRequest {
@@ -227,6 +240,14 @@ export interface AttemptReport {
   readonly task?: string
 }
 
+/** One commit of one author. */
+export interface ExportItem {
+  readonly author: Author
+  readonly n: number
+  readonly at: WallMs
+  readonly facts: readonly { readonly collection: string; readonly key: string; readonly body: Json }[]
+}
+
 export interface EventItem {
   readonly n: number
   readonly event: TaskEvent
@@ -317,11 +338,54 @@ export interface NodeFace {
     },
     signal?: AbortSignal,
   ): AsyncIterable<EventItem>
+  /** The facts of a run as they were written, also of one that is archived; `run` is its whole id then. */
+  exportRun(request: { readonly run?: string }, signal?: AbortSignal): AsyncIterable<ExportItem>
   workspaces(): Promise<readonly WorkspaceItem[]>
   cleanWorkspaces(request: {
     readonly dryRun?: boolean
   }): Promise<{ readonly removed: readonly WorkspaceItem[]; readonly kept: readonly WorkspaceItem[] }>
-  drain(): Promise<void>
+  /**
+   * Makes this node the founder of a cluster if it belongs to none: its runs go on, on the replicated board. The token is shown once and kept nowhere.
+   */
+  invite(request: {
+    /** Default `worker`. */
+    readonly role?: Role
+    /** Default INVITE_MS_DEFAULT. */
+    readonly ttlMs?: number
+    /** Machines that may use it; default 1. */
+    readonly uses?: number
+    /** A person approves each of them. */
+    readonly approve?: boolean
+  }): Promise<{
+    readonly token: string
+    readonly id: string
+    readonly expiresAt: WallMs
+    readonly role: Role
+  }>
+  /** By a token, or by the address of any member, where a person then approves. This node's own runs go with it. */
+  join(request: { readonly to: string }, signal?: AbortSignal): AsyncIterable<JoinUpdate>
+  /** Leaves the cluster: what runs is given back, members are told; the board of this machine is kept aside and the node ends. */
+  leave(): Promise<void>
+  members(): Promise<MembersAnswer>
+  /** Lets a waiting machine in; named by name, node id or any unique part of its words. Default role `worker`. */
+  approve(request: { readonly who: string; readonly role?: Role }): Promise<{ readonly node: NodeId }>
+  /** Effective at once everywhere it is heard; what it wrote until now counts, nothing after. */
+  removeMember(request: {
+    readonly who: string
+    readonly reason?: string
+  }): Promise<{ readonly node: NodeId }>
+  setRole(request: { readonly who: string; readonly role: Role }): Promise<{ readonly node: NodeId }>
+  revokeInvite(request: { readonly id: string }): Promise<void>
+  /** This node becomes the run's integrator, where the former one is gone for good. */
+  adopt(request: { readonly run?: string; readonly reason?: string }): Promise<{
+    readonly run: RunId
+    readonly term: number
+    /** Accepts of the former integrator that this node had not heard of are offered again. */
+    readonly cutoff: number
+  }>
+  /** A node takes nothing new; what runs there may finish until the deadline, then it is given back. Default: this node. */
+  drain(request: { readonly node?: string; readonly deadlineMs?: number }): Promise<void>
+  undrain(request: { readonly node?: string }): Promise<void>
   /** Drains, then ends the node. */
   stop(request: { readonly now?: boolean }): Promise<void>
 }

@@ -2,6 +2,7 @@
  * Carries out the core's integration effects with git: fold, gate, advance, publish. Computes and answers; decides nothing. One job of a run at a time, because
  * the core asks for one at a time.
  */
+import { setMaxListeners } from 'node:events'
 import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { EffectOf } from '../core/effect.ts'
@@ -15,6 +16,8 @@ import type { GateResult } from '../git/gate.ts'
 import type { Git } from '../git/git.ts'
 import { headRef } from '../git/ref.ts'
 import { removeTree } from '../git/workspace.ts'
+import type { Objects } from './objects.ts'
+import { needTip } from './run-objects.ts'
 
 export interface IntegratorOptions {
   readonly dataDir: string
@@ -22,6 +25,8 @@ export interface IntegratorOptions {
   readonly offer: (input: Input) => void
   readonly say: (level: 'info' | 'warn' | 'error', message: string) => void
   readonly keepEnv?: readonly string[]
+  /** Brings commits of other members here; absent on one machine. */
+  readonly objects?: Objects
 }
 
 export type MergeEffect = EffectOf<'fold'> | EffectOf<'gate'> | EffectOf<'advance'> | EffectOf<'publish'>
@@ -35,6 +40,8 @@ export class Integrator {
 
   constructor(options: IntegratorOptions) {
     this.#options = options
+    // The jobs of all runs listen to it.
+    setMaxListeners(0, this.#abort.signal)
   }
 
   perform(effect: MergeEffect): void {
@@ -86,17 +93,24 @@ export class Integrator {
     const { run, job, repository } = effect
     switch (effect.type) {
       case 'fold':
+        if (this.#options.objects) {
+          const options = { signal: this.#abort.signal }
+          const { tip } = effect.request
+          await needTip(this.#options.objects, run, repository, tip, effect.sources ?? [], options)
+        }
         return [{ type: 'folded', run, job, outcome: await git.fold(repository.id, effect.request) }]
       case 'gate': {
         const verdict = await this.gate(run, repository.id, effect.commit, effect.command, effect.task)
         return [{ type: 'gated', run, job, ok: verdict.ok, exit: verdict.exit, output: verdict.output }]
       }
       case 'advance': {
-        const ref = headRef(run)
-        const ok = await git.advance(repository.id, ref, effect.next, effect.old)
+        const ref = headRef(run, effect.term)
+        // The first move of a term makes its ref.
+        const from = (await git.readRef(repository.id, ref)) === undefined ? undefined : effect.old
+        const ok = await git.advance(repository.id, ref, effect.next, from)
         if (ok) return [{ type: 'advanced', run, job, ok }]
         return [
-          ...(await this.recover(run, repository.id, repository.base)),
+          ...(await this.recover(run, repository.id, repository.base, effect.term)),
           { type: 'advanced', run, job, ok },
         ]
       }
@@ -133,9 +147,9 @@ export class Integrator {
   }
 
   /** Commits on the run's ref, in order, as facts that may be missing on the board after a crash between ref and accept. */
-  async recover(run: RunId, repository: string, base: Oid): Promise<readonly Input[]> {
+  async recover(run: RunId, repository: string, base: Oid, term: number): Promise<readonly Input[]> {
     const { git } = this.#options
-    const tip = await git.readRef(repository, headRef(run))
+    const tip = await git.readRef(repository, headRef(run, term))
     if (tip === undefined || tip === base) return []
     const commits: RecoveredCommit[] = []
     for (const c of await git.trailersSince(repository, tip, base)) {
@@ -148,7 +162,7 @@ export class Integrator {
         commit: c.commit,
       })
     }
-    return [{ type: 'recovered', run, commits }]
+    return [{ type: 'recovered', run, commits, term }]
   }
 
   /** The checkout of the gates: only a cache, made anew when the run goes on. */

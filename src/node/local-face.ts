@@ -1,24 +1,29 @@
 /** NodeFace of a node in this process: reads the board, posts inputs, waits until what it answers is durable. */
+import { attemptOf } from '../core/attempt-name.ts'
 import { OrchError } from '../core/error.ts'
 import { explain } from '../core/explain.ts'
 import { unfinished } from '../core/step.ts'
+import type { Json } from '../core/task.ts'
 import type { TaskState } from '../core/task-state.ts'
+import { exportRun } from './archive-run.ts'
 import { bindSignal } from './channel.ts'
-import type { ConflictItem, NodeFace, NodeStatus, ReadyItem, RunUpdate, TaskSummary } from './face.ts'
+import type {
+  ConflictItem,
+  ExportItem,
+  NodeFace,
+  NodeStatus,
+  ReadyItem,
+  RunUpdate,
+  TaskSummary,
+} from './face.ts'
+import { FaceCluster } from './face-cluster.ts'
 import { FaceHistory } from './face-history.ts'
 import { conflictsOf, FaceIntegration } from './face-integration.ts'
 import { type FaceHost, FacePart } from './face-part.ts'
 import { FaceWorker } from './face-worker.ts'
+import { needWork } from './run-objects.ts'
 import { accepted, checkedTasks, submit } from './submit.ts'
-import {
-  entryAttempt,
-  priorityOf,
-  runSummary,
-  shownEntry,
-  shownTasks,
-  taskDetail,
-  taskSummary,
-} from './view.ts'
+import { priorityOf, runSummary, shownEntry, shownTasks, taskDetail, taskSummary } from './view.ts'
 import { cleanWorkspaces, listWorkspaces } from './workspaces.ts'
 
 export class LocalFace extends FacePart implements NodeFace {
@@ -33,6 +38,17 @@ export class LocalFace extends FacePart implements NodeFace {
   readonly logs: NodeFace['logs']
   readonly attemptEvents: NodeFace['attemptEvents']
   readonly events: NodeFace['events']
+  readonly invite: NodeFace['invite']
+  readonly join: NodeFace['join']
+  readonly leave: NodeFace['leave']
+  readonly members: NodeFace['members']
+  readonly approve: NodeFace['approve']
+  readonly removeMember: NodeFace['removeMember']
+  readonly setRole: NodeFace['setRole']
+  readonly revokeInvite: NodeFace['revokeInvite']
+  readonly adopt: NodeFace['adopt']
+  readonly drain: NodeFace['drain']
+  readonly undrain: NodeFace['undrain']
 
   constructor(host: FaceHost) {
     super(host)
@@ -50,6 +66,18 @@ export class LocalFace extends FacePart implements NodeFace {
     this.logs = (request, signal) => history.logs(request, signal)
     this.attemptEvents = (request, signal) => history.attemptEvents(request, signal)
     this.events = (request, signal) => history.events(request, signal)
+    const cluster = new FaceCluster(host)
+    this.invite = (request) => cluster.invite(request)
+    this.join = (request, signal) => cluster.join(request, signal)
+    this.leave = () => cluster.leave()
+    this.members = () => cluster.members()
+    this.approve = (request) => cluster.approve(request)
+    this.removeMember = (request) => cluster.removeMember(request)
+    this.setRole = (request) => cluster.setRole(request)
+    this.revokeInvite = (request) => cluster.revokeInvite(request)
+    this.adopt = (request) => cluster.adopt(request)
+    this.drain = (request) => cluster.drain(request)
+    this.undrain = (request) => cluster.undrain(request)
   }
 
   async status(): Promise<NodeStatus> {
@@ -108,13 +136,15 @@ export class LocalFace extends FacePart implements NodeFace {
   async diff(request: Parameters<NodeFace['diff']>[0]): Promise<{ diff: string }> {
     const task = this.taskOf(request.task)
     const entry = request.attempt
-      ? task.entries.find((e) => entryAttempt(task, e) === request.attempt)
+      ? task.entries.find((e) => attemptOf(task, e) === request.attempt)
       : (shownEntry(task) ?? undefined)
     const result = entry?.result
     const repository = task.run.header?.repository
     if (!repository || !result?.base || !result.head) {
       throw new OrchError('ORCH_NOT_FOUND', `${task.name} has no work to show yet: it is ${task.status}`)
     }
+    const { objects } = this.engine.options
+    if (objects) await needWork(objects, task, entry!, this.engine.state.me)
     const diff = await this.engine.options.git.diff(repository.id, result.base, result.head, {
       stat: request.stat ?? false,
     })
@@ -180,16 +210,28 @@ export class LocalFace extends FacePart implements NodeFace {
     return conflictsOf(this.runOf(request.run))
   }
 
+  async *exportRun(request: { readonly run?: string }, signal?: AbortSignal): AsyncGenerator<ExportItem> {
+    const { store, dataDir } = this.engine.options
+    const { archive } = this.engine.state.board
+    const name = request.run
+    const run = name !== undefined && archive.has(name) ? name : this.runOf(name).id
+    for await (const { author, n, at, facts } of exportRun(store, dataDir, run)) {
+      if (signal?.aborted) return
+      yield {
+        author,
+        n,
+        at,
+        facts: facts.map(({ collection, key, body }) => ({ collection, key, body: body as Json })),
+      }
+    }
+  }
+
   workspaces(): ReturnType<NodeFace['workspaces']> {
     return listWorkspaces(this.engine)
   }
 
   cleanWorkspaces(request: { readonly dryRun?: boolean }): ReturnType<NodeFace['cleanWorkspaces']> {
     return cleanWorkspaces(this.engine, request.dryRun ?? false)
-  }
-
-  drain(): Promise<void> {
-    return this.host.drain()
   }
 
   stop(request: { readonly now?: boolean }): Promise<void> {

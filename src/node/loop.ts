@@ -5,6 +5,7 @@
 import type { Effect } from '../core/effect.ts'
 import { isOrchError, OrchError } from '../core/error.ts'
 import type { Batch, Fact } from '../core/fact.ts'
+import type { Millis } from '../core/id.ts'
 import type { Input, Reply } from '../core/input.ts'
 import type { NodeState } from '../core/node-state.ts'
 import { stepAll } from '../core/step.ts'
@@ -13,9 +14,11 @@ import type { CoordStore, PutReceipt } from '../store/store.ts'
 export interface LoopOptions {
   readonly state: NodeState
   readonly store: CoordStore
+  /** The node's own clock, ms. */
+  readonly now: () => Millis
   /** Carries an effect out; must not throw. */
   readonly perform: (effect: Effect) => void
-  /** Own facts as they are written, for events. */
+  /** Own facts as they are written, and those of others once the board has them, for events. */
   readonly onBatch?: (batch: Batch) => void
   /** After each turn that may have changed something that followers see. */
   readonly onTurn?: () => void
@@ -95,14 +98,18 @@ export class Loop {
       this.#inbox = []
       // Ends of many small attempts are followed up together; whatever else comes, one after the other.
       if (inbox.every((input) => input.type === 'attempt-ended')) this.#step(inbox)
-      else for (const input of inbox) this.#step([input])
+      else
+        for (const input of inbox) {
+          this.#step([input])
+          if (input.type === 'facts') this.#options.onBatch?.(input.batch)
+        }
     }
   }
 
   #step(inputs: readonly Input[]): Reply {
     const { state } = this.#options
     try {
-      const out = stepAll(state, inputs, performance.now(), Date.now())
+      const out = stepAll(state, inputs, this.#options.now(), Date.now())
       for (const fact of out.facts) this.#facts.push(fact)
       for (const effect of out.effects) this.#effects.push(effect)
       return out.reply
@@ -175,7 +182,7 @@ export class Loop {
     if (wakeAt === undefined || this.#stopped || wakeAt >= this.#timerAt) return
     clearTimeout(this.#timer)
     this.#timerAt = wakeAt
-    const waitMs = Math.max(0, Math.ceil(wakeAt - performance.now()))
+    const waitMs = Math.max(0, Math.ceil(wakeAt - this.#options.now()))
     this.#timer = setTimeout(
       () => {
         this.#timerAt = Number.POSITIVE_INFINITY

@@ -2,6 +2,7 @@
 import type { WallMs } from '../core/id.ts'
 import { unfinished } from '../core/step.ts'
 import { VERSION } from '../version.ts'
+import type { Cluster } from './cluster.ts'
 import type { Engine } from './engine.ts'
 import type { NodeStatus } from './face.ts'
 
@@ -13,6 +14,7 @@ interface Lasting {
   /** What opening the store had to say. */
   readonly reports: readonly string[]
   readonly gitVersion: string | undefined
+  readonly cluster: Cluster | undefined
 }
 
 export function nodeStatus(engine: Engine, lasting: Lasting): NodeStatus {
@@ -28,7 +30,7 @@ export function nodeStatus(engine: Engine, lasting: Lasting): NodeStatus {
   }
   return {
     node: state.me,
-    name: options.record.name,
+    name: options.record().name,
     incarnation: options.author.incarnation,
     version: VERSION,
     pid: process.pid,
@@ -45,5 +47,6 @@ export function nodeStatus(engine: Engine, lasting: Lasting): NodeStatus {
     runs: { open, finished },
     recovery: [...lasting.reports, ...recovery],
     ...(lasting.gitVersion ? { git: lasting.gitVersion } : {}),
+    ...(lasting.cluster ? { cluster: lasting.cluster.status(engine) } : {}),
   }
 }

@@ -2,91 +2,37 @@
  * A node: one data directory, one identity, one process life after the other. Opening takes the lock, replays the board, adopts what still runs and begins;
  * closing gives back what runs, or leaves it to be adopted. Whoever acquires pushes its undo; release runs them once, last first.
  */
-import { randomBytes, randomInt } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { hostname, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { isOrchError, OrchError } from '../core/error.ts'
 import type { Batch } from '../core/fact.ts'
-import type { AttemptId, Author, DurationMs } from '../core/id.ts'
-import {
-  PENDING_TASKS_MAX,
-  SETTLE_MS_DEFAULT,
-  SLOTS_DEFAULT,
-  SLOTS_MAX,
-  STAGGER_MS_DEFAULT,
-} from '../core/limit.ts'
-import type { Capacity } from '../core/quota.ts'
+import type { AttemptId, Author, DocId, DurationMs } from '../core/id.ts'
+import { DRAIN_MS_DEFAULT, SLOTS_DEFAULT, SLOTS_MAX } from '../core/limit.ts'
 import type { Executor } from '../executor/executor.ts'
 import { dropSpare, keepSpare } from '../executor/spare.ts'
-import { createIncarnation, identityFromSeed, openIdentity } from '../net/identity.ts'
+import { type Identity, identityFromSeed, openIdentity } from '../net/identity.ts'
 import { acquireLock } from '../store/lock.ts'
-import type { CoordStore } from '../store/store.ts'
-import { VERSION } from '../version.ts'
-import { assembleEdges, assembleStore, type Edges, machineCapacity } from './assemble.ts'
-import { Engine } from './engine.ts'
+import { assembleEdges, type Edges } from './assemble.ts'
+import { type BoardView, openBoardView } from './board-view.ts'
+import { Clock } from './clock.ts'
+import type { Cluster } from './cluster.ts'
+import { readClusterFile } from './cluster-file.ts'
+import type { Engine } from './engine.ts'
 import type { NodeFace, NodeStatus } from './face.ts'
+import { FaceHistory } from './face-history.ts'
+import type { FaceHost } from './face-part.ts'
 import { Followers } from './followers.ts'
+import { handsOf } from './hands.ts'
+import { makeEngine, newAuthor } from './life.ts'
 import { LocalFace } from './local-face.ts'
+import { Membership } from './membership.ts'
+import type { NodeConfig } from './node-config.ts'
 import { nodeStatus } from './node-status.ts'
+import type { CloseOptions, OpenNode } from './open-node.ts'
 
-export interface NodeConfig {
-  /** Absolute or relative to here; made when it is not there. Memory backend: a temporary one by default. */
-  readonly dataDir?: string
-  /** Default `file`. */
-  readonly backend?: 'file' | 'memory'
-  /** For people; default the host's name. */
-  readonly name?: string
-  /** Attempts of process kinds at once, 1..SLOTS_MAX, default 5. */
-  readonly slots?: number
-  readonly capabilities?: readonly string[]
-  /** Default: this machine's cores and memory, no gpu, no quota. */
-  readonly capacity?: Partial<Capacity>
-  /** Silence after which an agent's attempt counts as stalled; default 60 s. Shell tasks have no such limit unless they say so. */
-  readonly stallMs?: DurationMs
-  /** R24: unfinished tasks beyond which submissions are refused. */
-  readonly pendingTasksMax?: number
-  /** Environment names let through to workers, beyond the allow-list. */
-  readonly keepEnv?: readonly string[]
-  /** Further executors, by their kind. */
-  readonly executors?: readonly Executor[]
-  readonly log?: (level: 'info' | 'warn' | 'error', message: string) => void
-  /** Makes the node reachable before it starts anything, so that the first attempt already knows the address. */
-  readonly listen?: (node: OpenNode) => Promise<void>
-  /** Tests: a store of their own instead of the backend's. */
-  readonly openStore?: (author: Author) => Promise<CoordStore>
-}
-
-export interface OpenNode {
-  readonly face: NodeFace
-  readonly tokens: { verify(token: string): AttemptId | undefined }
-  readonly dataDir: string
-  readonly node: string
-  setUrl(url: string, socketPath: string): void
-  addExecutor(executor: Executor): void
-  /** Every fact as it is written or arrives; for events. */
-  onBatch(listener: (batch: Batch) => void): () => void
-  /** Starts nothing by itself, for a process that is the node for one command only. Outside workers can claim and report all the same. */
-  hold(reason: string): Promise<void>
-  /** Stops claiming, ends what runs with its work saved, and waits for it. */
-  drain(): Promise<void>
-  /**
-   * Drains and closes. `now`: what runs is killed at once, its work saved all the same. `leave`: process attempts go on under their shims, to be adopted by the
-   * next start (upgrade).
-   */
-  close(options?: CloseOptions): Promise<void>
-  readonly closed: Promise<void>
-  /** @internal */
-  readonly engine: Engine
-}
-
-export interface CloseOptions {
-  readonly now?: boolean
-  readonly leave?: boolean
-}
-
-const STALL_MS_DEFAULT = 60_000
 /** Between two tries to open the store again after a fault. */
 const REOPEN_MS = 2_000
 
@@ -101,13 +47,6 @@ export async function openNode(config: NodeConfig): Promise<OpenNode> {
   }
 }
 
-/** Ends a life of the node: nothing of it is believed or done any more, and the journal is free for the next. */
-async function bury(engine: Engine): Promise<void> {
-  engine.abandon()
-  await engine.settled()
-  await engine.options.store.close()
-}
-
 class ServingNode implements OpenNode {
   readonly #config: NodeConfig
   readonly #releasers: (() => void | Promise<void>)[] = []
@@ -120,12 +59,15 @@ class ServingNode implements OpenNode {
   #resolveClosed!: () => void
   #engine: Engine | undefined
   #edges: Edges | undefined
+  #cluster: Cluster | undefined
+  #identity!: Identity
+  readonly #clock = new Clock()
+  readonly #membership: Membership
   #fault: unknown
   #url: string | undefined
   #closing: Promise<void> | undefined
   #reopening: Promise<void> | undefined
   #cutPause: () => void = () => {}
-  #nodeId = ''
   #gitVersion: string | undefined
   #lock: ReturnType<typeof acquireLock> | undefined
   readonly #reports: string[] = []
@@ -145,18 +87,41 @@ class ServingNode implements OpenNode {
       this.#resolveClosed = done
     })
     this.#followers = new Followers(() => this.#engine)
-    this.face = new LocalFace({
+    this.#membership = new Membership({
+      config,
+      dataDir: this.dataDir,
+      clock: this.#clock,
+      lock: () => this.#lock!,
+      identity: () => this.#identity,
+      calls: () =>
+        handsOf({
+          history: new FaceHistory(host),
+          roleOf: (node) => this.#engine?.state.roster?.role(node) ?? 'none',
+          drain: (deadlineMs) => this.#beginDrain(deadlineMs),
+          undrain: () => this.undrain(),
+        }),
       engine: () => this.engine,
+      cluster: () => this.#cluster,
+      enter: (change) => this.#enter(change),
+      end: () => this.close(),
+      say: (level, message) => this.#say(level, message),
+    })
+    const host: FaceHost = {
+      engine: () => this.engine,
+      cluster: () => this.#cluster,
+      membership: this.#membership,
       followers: this.#followers,
       status: () => this.#status(),
       onBatch: (listener) => this.onBatch(listener),
-      drain: () => this.drain(),
+      drain: (deadlineMs) => this.#beginDrain(deadlineMs),
+      undrain: () => this.undrain(),
       stop: (now) => this.#stopSoon(now),
-    })
+    }
+    this.face = new LocalFace(host)
   }
 
   get node(): string {
-    return this.#nodeId
+    return this.#identity.node
   }
 
   get tokens(): { verify(token: string): AttemptId | undefined } {
@@ -172,86 +137,95 @@ class ServingNode implements OpenNode {
   async open(): Promise<void> {
     // A node of this process may have been closed before.
     keepSpare()
-    const backend = this.#config.backend ?? 'file'
-    if (backend === 'file') {
+    const isMemory = this.#config.backend === 'memory'
+    if (!isMemory) {
       this.#lock = acquireLock(this.dataDir)
       this.#releasers.push(() => this.#lock?.release())
     }
-    const identity = backend === 'file' ? openIdentity(this.dataDir) : identityFromSeed(randomBytes(32))
-    this.#nodeId = identity.node
-    const author = this.#newAuthor()
-    this.#edges = assembleEdges(this.dataDir, author, backend, (message) => this.#say('warn', message))
+    this.#identity = isMemory ? identityFromSeed(randomBytes(32)) : openIdentity(this.dataDir)
+    const author = newAuthor(this.node, isMemory ? undefined : this.dataDir)
+    this.#edges = assembleEdges(this.dataDir, author, isMemory ? 'memory' : 'file', (message) =>
+      this.#say('warn', message),
+    )
     for (const executor of this.#config.executors ?? []) this.#edges.executors.set(executor.kind, executor)
     const { git, log, mirror } = this.#edges
     this.#releasers.push(
       () => git.close(),
       () => log.close(),
       () => mirror?.close(),
+      () => this.#cluster?.close(),
     )
     this.#gitVersion = await git.version().then(
       (v) => v.text,
       () => undefined,
     )
+    if (!isMemory) await this.#openCluster()
     const engine = await this.#makeEngine(author)
     this.#engine = engine
     await engine.load()
     await this.#config.listen?.(this)
+    await this.#cluster?.attach(engine)
     await engine.begin()
   }
 
-  #newAuthor(): Author {
-    return { node: this.#nodeId, incarnation: createIncarnation(Date.now(), (n) => randomBytes(n)) }
+  /** What the data directory or the configuration says of a cluster. */
+  async #openCluster(): Promise<void> {
+    const { join: ways, backend, onJoin } = this.#config
+    let file = readClusterFile(this.dataDir)
+    if (file && backend === 'file')
+      throw new OrchError('ORCH_OTHER_CLUSTER', `this node belongs to the cluster "${file.name}"`, {
+        hint: 'leave `--backend file` away, or `orch-node leave` first',
+      })
+    if (ways && ways.length > 0) file = await this.#membership.enterBy(ways, file, onJoin ?? (() => {}))
+    else if (!file && backend === 'crdt') file = this.#membership.found()
+    if (file) this.#cluster = await this.#membership.open(file, this.#edges!)
+  }
+
+  /**
+   * The node goes on under another backend: it founds a cluster or joins one while it runs. Process attempts go on under their shims, and are adopted by the next life;
+   * whoever follows sees it go on.
+   */
+  async #enter(change: (edges: Edges) => Promise<Cluster>): Promise<void> {
+    const before = this.engine
+    this.#engine = undefined
+    this.#fault = new OrchError('ORCH_NODE_TIMEOUT', 'the node is changing to the board of its cluster', {
+      hint: 'try again in a moment',
+    })
+    await before.loop.flushed()
+    await this.#bury(before)
+    try {
+      this.#cluster = await change(this.#edges!)
+    } finally {
+      this.#reopening = this.#reopen(0)
+    }
+    await this.#reopening
   }
 
   async #makeEngine(author: Author): Promise<Engine> {
-    const config = this.#config
-    const edges = this.#edges!
-    const store =
-      (await config.openStore?.(author)) ??
-      (await assembleStore({
-        backend: config.backend ?? 'file',
-        dataDir: this.dataDir,
-        author,
-        lock: this.#lock,
-        onReport: (message) => {
-          this.#reports.push(message)
-          this.#say('warn', message)
-        },
-      }))
-    const capacity = { ...machineCapacity(), ...config.capacity }
-    const slots = config.slots ?? SLOTS_DEFAULT
-    const capabilities = config.capabilities ?? []
-    const engine: Engine = new Engine({
-      author,
-      store,
+    const engine: Engine = await makeEngine({
+      config: this.#config,
       dataDir: this.dataDir,
-      git: edges.git,
-      log: edges.log,
-      ...(edges.mirror ? { mirror: edges.mirror } : {}),
-      executors: edges.executors,
-      core: {
-        slots,
-        capacity,
-        capabilities,
-        seed: randomInt(2 ** 47),
-        staggerMs: STAGGER_MS_DEFAULT,
-        settleMs: SETTLE_MS_DEFAULT,
-        pendingTasksMax: config.pendingTasksMax ?? PENDING_TASKS_MAX,
-        stallMs: config.stallMs ?? STALL_MS_DEFAULT,
-      },
-      record: { name: config.name ?? hostname(), slots, version: VERSION, capabilities },
-      keepEnv: config.keepEnv ?? [],
+      author,
+      edges: this.#edges!,
+      clock: this.#clock,
+      lock: this.#lock,
+      cluster: this.#cluster,
       url: () => this.#url,
-      markOutput: edges.markOutput,
       say: (level, message) => {
         this.#say(level, message)
         if (level !== 'info') this.#followers.alarm(message)
+      },
+      onReport: (message) => {
+        this.#reports.push(message)
+        this.#say('warn', message)
       },
       onBatch: (batch) => {
         for (const listener of this.#listeners) listener(batch)
       },
       onTurn: () => this.#followers.turned(),
       onFault: (error) => this.#failed(engine, error),
+      onRebuild: (reason) => this.#rebuild(engine, reason),
+      onArchive: (run) => this.#cluster?.archive(run),
     })
     return engine
   }
@@ -265,6 +239,10 @@ class ServingNode implements OpenNode {
     this.engine.addExecutor(executor)
   }
 
+  async board(doc: DocId): Promise<BoardView> {
+    return openBoardView(this.engine, this.#cluster, doc)
+  }
+
   onBatch(listener: (batch: Batch) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -275,10 +253,19 @@ class ServingNode implements OpenNode {
   }
 
   async drain(): Promise<void> {
+    await this.#beginDrain(0)
     const { loop, runner } = this.engine
-    loop.post({ type: 'drain' })
     await Promise.all([runner.functions.idle(), ...[...runner.live.keys()].map((id) => runner.live.gone(id))])
     await loop.flushed()
+  }
+
+  async undrain(): Promise<void> {
+    await this.engine.loop.post({ type: 'undrain' }).durable
+  }
+
+  /** Nothing new is taken from here on; what runs goes on until the deadline. */
+  async #beginDrain(deadlineMs: DurationMs = DRAIN_MS_DEFAULT): Promise<void> {
+    await this.engine.loop.post({ type: 'drain', deadlineMs }).durable
   }
 
   close(options: CloseOptions = {}): Promise<void> {
@@ -299,7 +286,8 @@ class ServingNode implements OpenNode {
     }
     if (engine) {
       await engine.loop.flushed().catch(() => undefined)
-      await bury(engine)
+      await this.#cluster?.leaving(options.leave ? 'upgrade' : 'stop')
+      await this.#bury(engine)
       this.#engine = undefined
     }
     this.#followers.close()
@@ -333,16 +321,38 @@ class ServingNode implements OpenNode {
     if (this.#closing) return
     this.#engine = undefined
     // The endpoint and everybody else who waits for the node to end.
-    if (fault.code === 'ORCH_BUG') void bury(engine).then(() => this.close({ leave: true }))
-    else this.#reopening = this.#reopen(engine)
+    if (fault.code === 'ORCH_BUG') void this.#bury(engine).then(() => this.close({ leave: true }))
+    else this.#reopening = this.#bury(engine).then(() => this.#reopen(REOPEN_MS))
+  }
+
+  /** Facts that were believed do not count: the board is read anew, without them, by a new life. */
+  #rebuild(engine: Engine, reason: string): void {
+    if (engine !== this.#engine || this.#closing) return
+    this.#say('warn', `the board is read anew: ${reason}`)
+    this.#fault = new OrchError('ORCH_NODE_TIMEOUT', 'the node is reading its board anew', {
+      hint: 'try again in a moment',
+    })
+    this.#engine = undefined
+    this.#reopening = engine.loop
+      .flushed()
+      .catch(() => undefined)
+      .then(() => this.#bury(engine))
+      .then(() => this.#reopen(0))
+  }
+
+  /** Ends a life of the node: nothing of it is believed or done any more, and the store is free for the next. */
+  async #bury(engine: Engine): Promise<void> {
+    engine.abandon()
+    await engine.settled()
+    await this.#cluster?.detach()
+    await engine.options.store.close()
   }
 
   /** One life after the other, until one begins. Never two at once: both would write the journal. */
-  async #reopen(broken: Engine): Promise<void> {
-    await bury(broken)
-    for (;;) {
+  async #reopen(firstPauseMs: DurationMs): Promise<void> {
+    for (let pauseMs = firstPauseMs; ; pauseMs = REOPEN_MS) {
       await new Promise<void>((resume) => {
-        const timer = setTimeout(resume, REOPEN_MS)
+        const timer = setTimeout(resume, pauseMs)
         this.#cutPause = () => {
           clearTimeout(timer)
           resume()
@@ -352,18 +362,22 @@ class ServingNode implements OpenNode {
       if (this.#closing) return
       let engine: Engine | undefined
       try {
-        engine = await this.#makeEngine(this.#newAuthor())
+        engine = await this.#makeEngine(
+          newAuthor(this.node, this.#config.backend === 'memory' ? undefined : this.dataDir),
+        )
         await engine.load()
+        await this.#cluster?.attach(engine)
         await engine.begin()
       } catch (error) {
         this.#say('warn', `still not possible: ${error instanceof Error ? error.message : String(error)}`)
-        if (engine) await bury(engine)
+        if (engine) await this.#bury(engine)
         continue
       }
       this.#engine = engine
       this.#fault = undefined
       this.#followers.rebound()
-      this.#say('info', 'the store takes writes again: the node goes on')
+      const why = firstPauseMs > 0 ? 'the store takes writes again: ' : ''
+      this.#say('info', `${why}the node goes on`)
       return
     }
   }
@@ -375,8 +389,9 @@ class ServingNode implements OpenNode {
   #status(): NodeStatus {
     return nodeStatus(this.engine, {
       startedAt: this.#startedAt,
-      backend: this.#config.backend ?? 'file',
+      backend: this.#config.backend === 'memory' ? 'memory' : this.#cluster ? 'crdt' : 'file',
       url: this.#url,
+      cluster: this.#cluster,
       reports: this.#reports,
       gitVersion: this.#gitVersion,
     })

@@ -1,8 +1,9 @@
 /** Facts as people see them: pure projections of board state to the shapes of the face. */
 
+import { attemptOf } from '../core/attempt-name.ts'
 import type { Entry } from '../core/claim.ts'
 import { explain } from '../core/explain.ts'
-import { type AttemptId, attemptId, shortNode } from '../core/id.ts'
+import type { NodeId } from '../core/id.ts'
 import type { NodeState } from '../core/node-state.ts'
 import type { RunState } from '../core/run-state.ts'
 import { TASK_STATUSES, type TaskStatus } from '../core/status.ts'
@@ -12,6 +13,8 @@ import type { AttemptSummary, RunSummary, TaskDetail, TaskSummary } from './face
 
 /** What the board does not keep: the live word of a worker, and of the integrator. */
 export interface LiveView {
+  /** Of a member, for people. */
+  nameOf(node: NodeId): string
   activity(task: TaskState): { readonly step?: number; readonly activity?: string } | undefined
   integrating(run: RunState): string | undefined
 }
@@ -79,13 +82,6 @@ function latestEntry(task: TaskState): Entry | undefined {
   return latest
 }
 
-export function entryAttempt(task: TaskState, entry: Entry): AttemptId {
-  return attemptId(
-    { run: task.run.id, task: task.id, round: entry.round, epoch: entry.epoch },
-    entry.incarnation,
-  )
-}
-
 export function taskSummary(task: TaskState, live: LiveView, me: string): TaskSummary {
   const spec = task.spec!
   const entry = shownEntry(task)
@@ -95,7 +91,7 @@ export function taskSummary(task: TaskState, live: LiveView, me: string): TaskSu
       ? 'outside'
       : entry.node === me
         ? 'here'
-        : shortNode(entry.node)
+        : live.nameOf(entry.node)
     : undefined
   const files = entry?.result?.files
   return {
@@ -136,7 +132,7 @@ export function taskDetail(task: TaskState, state: NodeState, live: LiveView): T
     .filter((e) => e.start)
     .toSorted((a, b) => a.round - b.round || a.epoch - b.epoch || (a.node < b.node ? -1 : 1))
     .map((e): AttemptSummary => {
-      const id = entryAttempt(task, e)
+      const id = attemptOf(task, e)
       const { result } = e
       return {
         attempt: id,

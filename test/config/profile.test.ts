@@ -1,5 +1,5 @@
 // Profiles of nodes: the one that is shipped is whole and true, and every mistake in one's own is named.
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -44,6 +44,10 @@ describe('profile', () => {
   it.each([
     ['slot: 5', 'slot'],
     ['slots: 0', 'slots'],
+    ['http: 70000', 'http'],
+    ['backend: redis', 'backend'],
+    ['listen: []', 'listen'],
+    ['join: box', 'join'],
     ['stall: soon', 'stall'],
     ['capacity: { memory: lots }', 'capacity.memory'],
     ['environment: ["A B"]', 'environment'],
@@ -60,6 +64,40 @@ describe('profile', () => {
     expect(() => readProfile('../../etc/passwd', '/nowhere')).toThrowError(
       expect.objectContaining({ code: 'ORCH_USAGE' }),
     )
+  })
+})
+
+describe('profiles of the package', () => {
+  const nodes = new URL('../../nodes/', import.meta.url)
+  const names = readdirSync(nodes, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.yaml'))
+    .map((file) => file.replaceAll('\\', '/').replace(/\.yaml$/, ''))
+
+  it.each(names)('[CL30] %s can be read, and says how it is used', async (name) => {
+    const { settings } = await withProfile(
+      readSettings({ profile: name }, { env: {}, cwd: '/', home: '/home/x', platform: 'linux' } as World),
+      '/',
+    )
+    expect(settings.listen.value.length).toBeGreaterThan(0)
+    expect(readFileSync(new URL(`${name}.yaml`, nodes), 'utf8')).toContain(`--profile ${name}`)
+  })
+
+  it('[CL30] those that were promised are there', () => {
+    expect(names.toSorted()).toEqual(
+      ['solo', 'peer', 'worker', 'observer', 'trio/a', 'trio/b', 'trio/c'].toSorted(),
+    )
+  })
+
+  it('[CL30] the trio shares one machine: no port twice, b and c join a', () => {
+    const trio = ['trio/a', 'trio/b', 'trio/c'].map((name) => readProfile(name, '/'))
+    const ports = trio.flatMap(({ http, listen }) => [
+      String(http),
+      ...listen!.map((at) => at.split(':')[1]!),
+    ])
+    expect(new Set(ports).size).toBe(6)
+    expect(trio.map(({ slots }) => slots)).toEqual([2, 2, 2])
+    expect(trio[0]).toMatchObject({ backend: 'crdt', listen: ['127.0.0.1:7946'] })
+    for (const { join } of trio.slice(1)) expect(join).toEqual(trio[0]!.listen)
   })
 })
 

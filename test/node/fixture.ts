@@ -6,7 +6,9 @@ import { afterEach } from 'vitest'
 import type { MergePolicy } from '../../src/core/task.ts'
 import type { TaskInput } from '../../src/index.ts'
 import type { RunSummary, RunUpdate, TaskSummary } from '../../src/node/face.ts'
-import { type NodeConfig, type OpenNode, openNode } from '../../src/node/node.ts'
+import { openNode } from '../../src/node/node.ts'
+import type { NodeConfig } from '../../src/node/node-config.ts'
+import type { OpenNode } from '../../src/node/open-node.ts'
 import { git } from './machine.ts'
 
 export { git }

@@ -65,22 +65,24 @@ describe('sequences on one node', () => {
       merge: { onConflict: 'manual' },
       tasks: [
         shell('one', `${wait}; echo one > f`, { write: ['f'] }),
-        shell('two', `${wait}; sleep 0.2; mkdir -p f; echo two > f/two.txt`, { write: ['f/*.txt'] }),
+        shell('two', `${wait}; mkdir -p f; echo two > f/two.txt`, { write: ['f/*.txt'] }),
       ],
     })
     writeFileSync(gate, '')
     await follow(node, run, (u) => u.type === 'run' && u.run.status === 'stuck')
     const [conflict, ...more] = await node.face.conflicts({ run })
     expect(more).toEqual([])
-    expect(conflict).toMatchObject({ task: `${run}/two`, status: 'blocked', with: ['one'] })
+    // Whichever was accepted first stays.
+    const [kept, loser] = conflict!.task.endsWith('/two') ? ['one', 'two'] : ['two', 'one']
+    expect(conflict).toMatchObject({ task: `${run}/${loser}`, status: 'blocked', with: [kept] })
     expect(conflict!.paths.join()).toContain('f')
     const refs = await node.engine.options.git.listRefs(
       node.engine.state.board.runs.get(run)!.header!.repository!.id,
       `refs/orch/runs/${run}/`,
     )
     expect(refs.map((r) => r.ref.split('/')[4]).sort()).toEqual(['one', 'two'])
-    // A retry builds on what was accepted, so it meets a file where it wants a directory: the worker's own failure now.
-    await node.face.retry({ task: `${run}/two` })
+    // A retry builds on what was accepted, so it meets a file where it wants a directory, or the other way: the worker's own failure now.
+    await node.face.retry({ task: `${run}/${loser}` })
     const summary = await follow(node, run)
     expect(summary.status).toBe('partial')
   })
