@@ -1,12 +1,13 @@
 /**
  * The node over HTTP, on this machine only: `POST /v1/<method>` with the request as JSON, `GET /v1/health`. An answer is
  * `{schemaVersion: 1, data}` or `{schemaVersion: 1, error: {code, message, hint}}`; a stream is one JSON object per line: `{data}` …, and at its
- * end `{end: true}` or `{error}`. Empty lines only say that it lives.
+ * end `{end: true}` or `{error}`. Empty lines only say that it lives. An upgrade to a web socket is for a board.
  */
 import { type IncomingMessage, Server } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { ERRORS, OrchError } from '../core/error.ts'
+import type { DocId } from '../core/id.ts'
 import {
   ATTEMPT_REQUEST_BYTES_MAX,
   CONNECTIONS_MAX,
@@ -15,7 +16,9 @@ import {
   REQUEST_BYTES_MAX,
   STREAM_HEARTBEAT_MS,
 } from '../core/limit.ts'
+import type { BoardView } from '../node/board-view.ts'
 import type { NodeFace } from '../node/face.ts'
+import { type BoardSockets, createBoardSockets } from './board-socket.ts'
 import { authorize, type Caller } from './caller.ts'
 import { guard, hostsOf } from './http-guard.ts'
 import { streamLines } from './line-stream.ts'
@@ -36,6 +39,8 @@ export interface HttpAppOptions {
   readonly ready?: Promise<void>
   /** Calls that were answered, for the host. */
   readonly onCall?: (method: string, request: unknown, answer: unknown) => void
+  /** Boards for Yjs clients. */
+  readonly board?: (doc: DocId) => Promise<BoardView>
   /** Default STREAM_HEARTBEAT_MS. */
   readonly heartbeatMs?: number
 }
@@ -152,9 +157,10 @@ export async function listenHttp(options: HttpServerOptions): Promise<HttpServer
   const first = options.port ?? HTTP_PORT
   const tries = options.fixed || first === 0 ? 1 : PORTS_TRIED_MAX
   for (let port = first; ; port++) {
-    const server = createServer(options)
+    const { server, boards } = createServer(options)
     const bound = await bind(server, port)
-    if (bound !== undefined) return { url: `http://${ADDRESS}:${bound}`, port: bound, close: closer(server) }
+    if (bound !== undefined)
+      return { url: `http://${ADDRESS}:${bound}`, port: bound, close: closer(server, boards) }
     if (port + 1 >= first + tries || port >= 65_535) {
       const last = first + tries - 1
       throw new OrchError(
@@ -168,7 +174,7 @@ export async function listenHttp(options: HttpServerOptions): Promise<HttpServer
   }
 }
 
-function createServer(options: HttpServerOptions): Server {
+function createServer(options: HttpServerOptions): { server: Server; boards: BoardSockets } {
   let hosts: ReadonlySet<string> = new Set()
   const app = createHttpApp({ ...options, hosts: () => hosts })
   const listener = getRequestListener(app.fetch)
@@ -180,7 +186,9 @@ function createServer(options: HttpServerOptions): Server {
   // Long reads have no end; each request must come in whole within Node's usual five minutes.
   server.timeout = 0
   server.on('clientError', (_error: Error, socket: IncomingMessage['socket']) => socket.destroy())
-  return server
+  const boards = createBoardSockets({ ...options, hosts: () => hosts })
+  server.on('upgrade', (request, socket, head) => boards.upgrade(request, socket, head))
+  return { server, boards }
 }
 
 function bind(server: Server, port: number): Promise<number | undefined> {
@@ -207,10 +215,11 @@ function portOf(server: Server): number {
   return typeof address === 'object' && address !== null ? address.port : 0
 }
 
-function closer(server: Server): () => Promise<void> {
+function closer(server: Server, boards: BoardSockets): () => Promise<void> {
   let closed: Promise<void> | undefined
   return () => {
     closed ??= new Promise((resolve) => {
+      void boards.close()
       const timer = setTimeout(() => server.closeAllConnections(), ENDPOINT_CLOSE_MS_MAX)
       server.close(() => {
         clearTimeout(timer)

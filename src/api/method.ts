@@ -33,7 +33,7 @@ const call = (deadlineMs: number = CALL_MS_DEFAULT, attempt: Method['attempt'] =
 })
 const stream: Method = { kind: 'stream', deadlineMs: 0, attempt: 'no' }
 
-/** Gives work back: each attempt gets its grace, then its work is committed. */
+/** Gives work back: each attempt gets its grace, then its work is committed. The first invitation does so too, to found the cluster. */
 const DRAIN_MS = TERM_GRACE_MS + 2 * GIT_MS_MAX
 
 export const METHODS: Readonly<Record<MethodName, Method>> = {
@@ -65,9 +65,20 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
   land: call(LAND_TRIES_MAX * GATE_MS_MAX),
   conflicts: call(GIT_MS_MAX),
   events: stream,
+  exportRun: stream,
   workspaces: call(GIT_MS_MAX),
   cleanWorkspaces: call(GIT_MS_MAX),
+  invite: call(DRAIN_MS),
+  join: stream,
+  leave: call(DRAIN_MS),
+  members: call(),
+  approve: call(),
+  removeMember: call(),
+  setRole: call(),
+  revokeInvite: call(),
+  adopt: call(GIT_MS_MAX),
   drain: call(DRAIN_MS),
+  undrain: call(),
   stop: call(DRAIN_MS),
 }
 

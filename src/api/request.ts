@@ -1,15 +1,20 @@
 /** The shape of each request, checked where it enters the process: what comes from another one is never believed. */
 import { z } from 'zod'
 import { OrchError } from '../core/error.ts'
+import { ROLES } from '../core/fact.ts'
 import { isRunId, isTaskId, readAttemptId } from '../core/id.ts'
 import {
   HANDOFF_BYTES_MAX,
+  INVITE_MS_MAX,
+  JOIN_WAY_CHARS_MAX,
+  MEMBERS_MAX,
   NEEDS_MAX,
   RESULT_BYTES_MAX,
   RUN_TASKS_MAX,
   SCOPE_GLOBS_MAX,
   TITLE_CHARS_MAX,
 } from '../core/limit.ts'
+import { DURATION_MS_MAX } from '../core/quantity.ts'
 import { type Json, PRIORITIES } from '../core/task.ts'
 import type { MethodName } from './method.ts'
 
@@ -105,6 +110,8 @@ const nothing = z.strictObject({})
 const aboutRun = { run: name.optional() }
 const aboutTask = { task: name }
 const aboutEither = { task: name.optional(), run: name.optional() }
+const aboutMember = { who: name.min(1) }
+const role = z.enum(ROLES)
 const aboutAttempt = { attempt: attempt.optional(), task: name.optional() }
 
 const REQUESTS = {
@@ -166,9 +173,28 @@ const REQUESTS = {
     follow: z.boolean().optional(),
     problems: z.boolean().optional(),
   }),
+  exportRun: z.strictObject(aboutRun),
   workspaces: nothing,
   cleanWorkspaces: z.strictObject({ dryRun: z.boolean().optional() }),
-  drain: nothing,
+  invite: z.strictObject({
+    role: role.optional(),
+    ttlMs: z.number().int().positive().max(INVITE_MS_MAX).optional(),
+    uses: z.number().int().positive().max(MEMBERS_MAX).optional(),
+    approve: z.boolean().optional(),
+  }),
+  join: z.strictObject({ to: z.string().min(1).max(JOIN_WAY_CHARS_MAX) }),
+  leave: nothing,
+  members: nothing,
+  approve: z.strictObject({ ...aboutMember, role: role.optional() }),
+  removeMember: z.strictObject({ ...aboutMember, reason: prose.optional() }),
+  setRole: z.strictObject({ ...aboutMember, role }),
+  revokeInvite: z.strictObject({ id: name.min(1) }),
+  adopt: z.strictObject({ ...aboutRun, reason: prose.optional() }),
+  drain: z.strictObject({
+    node: name.min(1).optional(),
+    deadlineMs: z.number().int().nonnegative().max(DURATION_MS_MAX).optional(),
+  }),
+  undrain: z.strictObject({ node: name.min(1).optional() }),
   stop: z.strictObject({ now: z.boolean().optional() }),
 } as const satisfies Record<MethodName, z.ZodType>
 

@@ -1,8 +1,8 @@
 /** Opens a node to other processes of its user: the socket for this program, HTTP for everything else, and the file that tells where. */
 import { OrchError } from '../core/error.ts'
-import type { RunId } from '../core/id.ts'
+import type { DocId, RunId } from '../core/id.ts'
 import type { SubmitAnswer } from '../node/face.ts'
-import type { OpenNode } from '../node/node.ts'
+import type { OpenNode } from '../node/open-node.ts'
 import { createGate, createToken } from './caller.ts'
 import { type Endpoint, refuseOpenDataDir, removeEndpoint, writeEndpoint } from './endpoint.ts'
 import { type HttpServer, listenHttp } from './http-server.ts'
@@ -21,7 +21,7 @@ export interface ServeOptions {
 }
 
 /** What is asked of a node to serve it. */
-export type ServedNode = Pick<OpenNode, 'face' | 'tokens' | 'setUrl'>
+export type ServedNode = Pick<OpenNode, 'face' | 'tokens' | 'setUrl'> & Partial<Pick<OpenNode, 'board'>>
 
 export interface Served {
   readonly url: string
@@ -58,6 +58,7 @@ export async function serve(node: ServedNode, options: ServeOptions = {}): Promi
   try {
     http = await listenHttp({
       ...given,
+      ...(node.board && { board: (doc: DocId) => node.board!(doc) }),
       ...(options.httpPort !== undefined && { port: options.httpPort }),
       ...(options.fixed !== undefined && { fixed: options.fixed }),
     })

@@ -30,9 +30,9 @@ export function createFakeNode(dataDir = mkdtempSync(join(tmpdir(), 'orch-api-')
   }
 }
 
-/** Resolves when the condition holds; rejects after ten seconds. */
-export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 10_000
+/** Resolves when the condition holds; rejects after the deadline. */
+export async function until(condition: () => boolean, what: string, deadlineMs = 10_000): Promise<void> {
+  const deadline = performance.now() + deadlineMs
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`not in time: ${what}`)
     await new Promise((resolve) => setImmediate(resolve))

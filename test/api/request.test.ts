@@ -43,7 +43,18 @@ const GOOD: Record<MethodName, object> = {
   status: {},
   runs: {},
   workspaces: {},
-  drain: {},
+  exportRun: { run: 'demo' },
+  invite: { role: 'planner', ttlMs: 3_600_000, uses: 3, approve: true },
+  join: { to: 'orch1-abc' },
+  leave: {},
+  members: {},
+  approve: { who: 'box', role: 'worker' },
+  removeMember: { who: 'box', reason: 'x' },
+  setRole: { who: 'box', role: 'admin' },
+  revokeInvite: { id: '9f2c41d07ab3e815' },
+  adopt: { run: 'demo', reason: 'x' },
+  drain: { node: 'box', deadlineMs: 0 },
+  undrain: { node: 'box' },
   submit: {
     name: 'demo',
     tasks: [['math', spec]],
@@ -107,6 +118,13 @@ describe('requests', () => {
     ['progress', { handoff: { current_focus: 'x' } }, 'handoff.progress'],
     ['complete', { value: 'x'.repeat(70_000) }, 'value'],
     ['events', { since: -1 }, 'since'],
+    ['invite', { role: 'king' }, 'role'],
+    ['invite', { ttlMs: 31 * 86_400_000 }, 'ttlMs'],
+    ['invite', { uses: 0 }, 'uses'],
+    ['join', { to: 'x'.repeat(5_000) }, 'to'],
+    ['approve', { who: '' }, 'who'],
+    ['setRole', { who: 'box' }, 'role'],
+    ['drain', { deadlineMs: -1 }, 'deadlineMs'],
   ] as const)('[AP2] %s %j is refused with its place', (method, request, place) => {
     expect(() => readRequest(method, request)).toThrow(refused)
     expect(() => readRequest(method, request)).toThrow(place)

@@ -8,7 +8,8 @@ import { connectSocket } from '../../src/api/socket-client.ts'
 import { OrchError } from '../../src/core/error.ts'
 import { STREAM_WINDOW_BYTES } from '../../src/core/limit.ts'
 import type { EventItem, LogChunk } from '../../src/node/face.ts'
-import { AT, runOf, taskOf } from '../cli/fake-face.ts'
+import { AT } from '../cli/fake-cluster.ts'
+import { runOf, taskOf } from '../cli/fake-face.ts'
 import { ATTEMPT, ATTEMPT_TOKEN, createFakeNode, type FakeNode, until } from './open-node.ts'
 
 const ways = {
@@ -65,9 +66,15 @@ describe.each(Object.keys(ways) as (keyof typeof ways)[])('over %s', (way) => {
       fail: { task: 'demo-7f2a/math', reason: 'x' },
       block: { task: 'demo-7f2a/math', reason: 'x' },
       release: { task: 'demo-7f2a/math' },
+      approve: { who: 'new-box' },
+      removeMember: { who: 'mac-anna' },
+      setRole: { who: 'mac-anna', role: 'admin' },
+      revokeInvite: { id: 'a1' },
+      adopt: { run: 'demo' },
+      drain: { node: 'mac-anna', deadlineMs: 1_000 },
     }
     const calls = (Object.keys(METHODS) as MethodName[]).filter(
-      (name) => METHODS[name].kind === 'call' && name !== 'stop',
+      (name) => METHODS[name].kind === 'call' && name !== 'stop' && name !== 'leave',
     )
     for (const name of calls) {
       // A submission makes a run of its own, which would be the latest.
