@@ -12,7 +12,7 @@ const EXITS: readonly (readonly [number, string])[] = [
   [3, 'nothing is ready'],
   [4, 'the claim was lost; the holder is on stdout'],
   [5, 'outside of the scope'],
-  [6, 'no node can be reached'],
+  [6, 'no node can be reached, or it is no member'],
   [7, 'too much is pending, or a resource is missing'],
   [8, 'a gate failed'],
   [9, 'a conflict'],
@@ -27,6 +27,10 @@ const ENVIRONMENT: readonly (readonly [string, string])[] = [
   [
     'ORCH_SLOTS, ORCH_NAME, ORCH_HTTP_PORT',
     'settings of a node that is started, as `--slots`, `--name`, `--http`',
+  ],
+  [
+    'ORCH_LISTEN, ORCH_JOIN',
+    'of a node that is started, as `--listen` and `--join`; several are joined by commas',
   ],
   ['ORCH_ATTEMPT, ORCH_TASK, ORCH_RUN', 'set inside of attempts: the verbs of workers need no id there'],
   ['NO_COLOR, FORCE_COLOR', 'no colour; colour off a terminal too'],

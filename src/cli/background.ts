@@ -25,13 +25,7 @@ export interface Background {
  * @throws the code that the node ended with, and its last words; ORCH_NODE_TIMEOUT
  */
 export async function startInBackground(settings: Settings): Promise<Background> {
-  const { dataDir, http, slots, name, backend, profile } = settings
-  const args = ['start', '--data-dir', dataDir.value, '--backend', backend.value]
-  if (profile.value !== undefined) args.push('--profile', profile.value)
-  if (slots.origin !== 'default') args.push('--slots', String(slots.value))
-  if (http.value !== undefined) args.push('--http', String(http.value))
-  if (name.value !== undefined) args.push(`--name=${name.value}`)
-
+  const { dataDir } = settings
   mkdirSync(dataDir.value, { recursive: true, mode: 0o700 })
   const log = join(dataDir.value, LOG_FILE)
   const fd = openSync(log, 'a', 0o600)
@@ -40,10 +34,11 @@ export async function startInBackground(settings: Settings): Promise<Background>
   let failure: Error | undefined
   // The same program that runs now: compiled, or from source under the same loader.
   const main = fileURLToPath(new URL(`./main${extname(import.meta.url)}`, import.meta.url))
-  const child = spawn(process.execPath, [...process.execArgv, main, ...args], {
+  const child = spawn(process.execPath, [...process.execArgv, main, ...startArguments(settings)], {
     detached: true,
     stdio: ['ignore', fd, fd],
     cwd: dataDir.value,
+    env: withoutInvitation(process.env),
   })
   closeSync(fd)
   child.once('exit', (code, signal) => {
@@ -80,6 +75,27 @@ export async function startInBackground(settings: Settings): Promise<Background>
     `the node (pid ${child.pid}) did not answer within ${NODE_START_MS_MAX / 1000} s`,
     { hint: `see ${log}` },
   )
+}
+
+/** What the new process is started with. What there is to join is joined by whoever starts it: he can tell people of it, and no invitation becomes an argument. */
+export function startArguments(settings: Settings): readonly string[] {
+  const { dataDir, http, slots, name, backend, capabilities, listen, profile } = settings
+  const args = ['start', '--no-join', '--data-dir', dataDir.value]
+  if (backend.value !== undefined) args.push('--backend', backend.value)
+  if (profile.value !== undefined) args.push('--profile', profile.value)
+  if (slots.origin !== 'default') args.push('--slots', String(slots.value))
+  if (http.value !== undefined) args.push('--http', String(http.value))
+  if (name.value !== undefined) args.push(`--name=${name.value}`)
+  if (capabilities.origin === 'flag')
+    for (const capability of capabilities.value) args.push(`--cap=${capability}`)
+  if (listen.origin !== 'default') for (const address of listen.value) args.push('--listen', address)
+  return args
+}
+
+function withoutInvitation(given: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const env = { ...given }
+  delete env.ORCH_JOIN
+  return env
 }
 
 function ended(

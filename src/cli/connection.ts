@@ -8,7 +8,7 @@ import type { RemoteNode } from '../api/remote-face.ts'
 import { isOrchError, OrchError } from '../core/error.ts'
 import type { RunId } from '../core/id.ts'
 import { LOCKED_LOOK_MS, LOCKED_WAIT_MS_MAX } from '../core/limit.ts'
-import type { NodeFace } from '../node/face.ts'
+import type { JoinUpdate, NodeFace } from '../node/face.ts'
 import type { Settings } from './settings.ts'
 
 /**
@@ -23,6 +23,8 @@ export interface ConnectRequest {
   /** Token of an attempt, or of a node that is named by its URL. */
   readonly token?: string
   readonly log?: (level: 'info' | 'warn' | 'error', message: string) => void
+  /** Of a node in this process that is let into a cluster as it starts; `name` is its own. */
+  readonly onJoin?: (update: JoinUpdate, name: string) => void
 }
 
 export interface Connection {

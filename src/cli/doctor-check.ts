@@ -5,6 +5,7 @@ import { DISK_FREE_BYTES_MIN } from '../core/limit.ts'
 import { gitVersion } from '../git/version.ts'
 import { IDENTITY_FILE, openIdentity } from '../net/identity.ts'
 import { VERSION } from '../version.ts'
+import { checkBoard } from './doctor-board.ts'
 import { checkAttempts, checkEndpoint, checkLock, checkTheJournal } from './doctor-node.ts'
 import { type Examination, type Finding, failed } from './finding.ts'
 import { showBytes } from './quantity.ts'
@@ -26,6 +27,8 @@ export async function examine(request: Examination): Promise<readonly Finding[]>
         }
       : await checkTheJournal(request),
   )
+  const board = await checkBoard(request, lock.isHeld)
+  if (board) findings.push(board)
   findings.push(await checkAttempts(request.dataDir, lock.isHeld))
   return findings
 }

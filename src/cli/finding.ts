@@ -3,7 +3,17 @@ import { isOrchError } from '../core/error.ts'
 import type { Connection } from './connection.ts'
 
 export interface Finding {
-  readonly check: 'node' | 'git' | 'data' | 'disk' | 'identity' | 'lock' | 'endpoint' | 'journal' | 'attempts'
+  readonly check:
+    | 'node'
+    | 'git'
+    | 'data'
+    | 'disk'
+    | 'identity'
+    | 'lock'
+    | 'endpoint'
+    | 'journal'
+    | 'board'
+    | 'attempts'
   readonly state: 'ok' | 'warn' | 'fail'
   readonly message: string
   /** What to do, or what was done. */

@@ -1,17 +1,19 @@
 /** A node in the process of a command. */
+import { hostname } from 'node:os'
 import { type Served, serve } from '../api/serve.ts'
+import type { Profile } from '../config/profile.ts'
 import { isOrchError } from '../core/error.ts'
 import type { RunId } from '../core/id.ts'
-import { type NodeConfig, openNode } from '../node/node.ts'
+import type { JoinUpdate } from '../node/face.ts'
+import { openNode } from '../node/node.ts'
+import type { NodeConfig } from '../node/node-config.ts'
 import type { Connection, ConnectRequest, Host } from './connection.ts'
 import { withProfile } from './profile.ts'
 import type { Settings } from './settings.ts'
 
 /** Works, and listens for others. `http` of the settings, when set, is the port or none. */
-export async function openHost({
-  settings,
-  log,
-}: ConnectRequest): Promise<Connection & { readonly host: Host }> {
+export async function openHost(request: ConnectRequest): Promise<Connection & { readonly host: Host }> {
+  const { settings, profile } = await withProfile(request.settings, process.cwd())
   const foreign = new Set<RunId>()
   let served: Served | undefined
   let open!: () => void
@@ -21,7 +23,8 @@ export async function openHost({
   const port = settings.http.value
   try {
     const node = await openNode({
-      ...(await configOf(settings, log)),
+      ...configOf(settings, profile, request.log),
+      ...publicOf(settings, request.onJoin),
       listen: async (opening) => {
         served = await serve(opening, {
           ready,
@@ -65,22 +68,32 @@ export async function openHostPatiently(request: ConnectRequest): ReturnType<typ
 }
 
 /** For one command: reads and writes the board, starts nothing, listens for nobody. */
-export async function openPassive({ settings, log }: ConnectRequest): Promise<Connection> {
+export async function openPassive(request: ConnectRequest): Promise<Connection> {
+  const { settings, profile } = await withProfile(request.settings, process.cwd())
   // Held before it begins: what still runs from before goes on, nothing new does, unless a worker outside claims it.
   const node = await openNode({
-    ...(await configOf(settings, log)),
+    ...configOf(settings, profile, request.log),
     listen: (opening) => opening.hold('no node runs: start one with `orch-node start`'),
   })
   return { face: node.face, passive: true, close: () => node.close({ leave: true }) }
 }
 
-async function configOf(given: Settings, log: ConnectRequest['log']): Promise<NodeConfig> {
-  const { settings, profile } = await withProfile(given, process.cwd())
+/** What it offers, where others reach it, and whom it joins. A node of one command alone has none of it; `--cap` of `claim` is not about the node. */
+function publicOf({ capabilities, listen, join, name }: Settings, onJoin: ConnectRequest['onJoin']) {
+  return {
+    capabilities: capabilities.value,
+    p2p: { listen: listen.value, fixed: listen.origin !== 'default' },
+    ...(join.value.length > 0 && { join: join.value }),
+    ...(onJoin && { onJoin: (update: JoinUpdate) => onJoin(update, name.value ?? hostname()) }),
+  }
+}
+
+function configOf(settings: Settings, profile: Profile, log: ConnectRequest['log']): NodeConfig {
   const { backend, dataDir, slots, name } = settings
   const { capabilities, capacity, stallMs, pendingTasksMax, keepEnv } = profile
   return {
     dataDir: dataDir.value,
-    backend: backend.value,
+    ...(backend.value !== undefined && { backend: backend.value }),
     slots: slots.value,
     ...(name.value !== undefined && { name: name.value }),
     ...(capabilities && { capabilities }),

@@ -1,7 +1,7 @@
 /** The world of a real process. */
 import { homedir } from 'node:os'
 import { connectNode } from './connection.ts'
-import type { Sink, World } from './world.ts'
+import type { Sink, Source, World } from './world.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
@@ -11,6 +11,7 @@ export function createMachine(): World {
     cwd: process.cwd(),
     stdout: sinkOf(process.stdout),
     stderr: sinkOf(process.stderr),
+    stdin,
     platform: process.platform,
     home: homedir(),
     now: Date.now,
@@ -20,6 +21,14 @@ export function createMachine(): World {
       return () => clearInterval(timer)
     },
     connect: connectNode,
+    async hostNode(request) {
+      const { openHostPatiently } = await import('./hosting.ts')
+      return openHostPatiently(request)
+    },
+    async startNode(settings) {
+      const { startInBackground } = await import('./background.ts')
+      return startInBackground(settings)
+    },
     onInterrupt(listener) {
       for (const signal of SIGNALS) process.on(signal, listener)
       return () => {
@@ -27,6 +36,26 @@ export function createMachine(): World {
       }
     },
   }
+}
+
+/** Touched only when it is read: an idle handle would keep the process alive. */
+const stdin: Source = {
+  get isTerminal() {
+    return process.stdin.isTTY === true
+  },
+  async read(bytesMax) {
+    const isTerminal = process.stdin.isTTY === true
+    const chunks: Buffer[] = []
+    let length = 0
+    for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+      chunks.push(chunk)
+      length += chunk.length
+      if (length > bytesMax || (isTerminal && chunk.includes(0x0a))) break
+    }
+    return Buffer.concat(chunks)
+      .subarray(0, bytesMax + 1)
+      .toString('utf8')
+  },
 }
 
 function sinkOf(stream: NodeJS.WriteStream): Sink {

@@ -1,6 +1,7 @@
 /** Settings with the profile they name laid under them: default < profile < environment < flag. Reading one loads a YAML reader, so it is done late. */
 import type { Profile } from '../config/profile.ts'
-import type { Setting, Settings } from './settings.ts'
+import { readWay } from './join-way.ts'
+import { readListen, type Setting, type Settings } from './settings.ts'
 
 export interface ProfiledSettings {
   readonly settings: Settings
@@ -22,6 +23,17 @@ export async function withProfile(settings: Settings, cwd: string): Promise<Prof
       ...settings,
       slots: under(settings.slots, profile.slots),
       name: under(settings.name, profile.name),
+      http: under(settings.http, profile.http),
+      backend: under(settings.backend, profile.backend),
+      capabilities: under(settings.capabilities, profile.capabilities),
+      listen: under(
+        settings.listen,
+        profile.listen?.map((text) => readListen(text, `listen of profile ${named}`)),
+      ),
+      join: under(
+        settings.join,
+        profile.join?.map((text) => readWay(text, `join of profile ${named}`)),
+      ),
     },
     profile,
   }

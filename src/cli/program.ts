@@ -6,14 +6,21 @@ import { addClaim } from './command/claim.ts'
 import { addCompletion } from './command/completion.ts'
 import { addConflicts } from './command/conflicts.ts'
 import { addDoctor } from './command/doctor.ts'
+import { addDrain } from './command/drain.ts'
 import { addEvents } from './command/events.ts'
+import { addExport } from './command/export.ts'
 import { addGraph } from './command/graph.ts'
 import { addIntegrate } from './command/integrate.ts'
+import { addInvite } from './command/invite.ts'
+import { addJoin } from './command/join.ts'
 import { addLand } from './command/land.ts'
+import { addLeave } from './command/leave.ts'
+import { addMembers } from './command/members.ts'
 import { addReady } from './command/ready.ts'
 import { addReports } from './command/report.ts'
 import { addRun } from './command/run.ts'
 import { addRuns } from './command/runs.ts'
+import { addSimulate } from './command/simulate.ts'
 import { addStart } from './command/start.ts'
 import { addStatus } from './command/status.ts'
 import { addStop } from './command/stop.ts'
@@ -25,6 +32,7 @@ import { addWorkspace } from './command/workspace.ts'
 import type { Embed } from './connection.ts'
 import { describe, exitOf, usage } from './failure.ts'
 import type { Cli, GlobalOptions, Invocation } from './invocation.ts'
+import { joinLines } from './join-way.ts'
 import { Output } from './output.ts'
 import { readSettings } from './settings.ts'
 import type { World } from './world.ts'
@@ -94,6 +102,7 @@ export function createProgram(world: World, state: State = { exit: 0 }): Command
     addTasks,
     addTask,
     addEvents,
+    addExport,
     addReady,
     addClaim,
     addReports,
@@ -104,7 +113,13 @@ export function createProgram(world: World, state: State = { exit: 0 }): Command
     addStart,
     addStop,
     addStatus,
+    addInvite,
+    addJoin,
+    addMembers,
+    addDrain,
+    addLeave,
     addDoctor,
+    addSimulate,
     addVersion,
     addCompletion,
   ]
@@ -130,6 +145,9 @@ function invocationOf(world: World, command: Command, program: Command): Invocat
       // What a node of our own says while it works is told by the views; faults are told at once.
       log: (level, message) => {
         if (level === 'error') out.note(message)
+      },
+      onJoin: (update, name) => {
+        for (const told of joinLines(update, name)) out.note(told)
       },
     })
   return {

@@ -19,6 +19,7 @@ import { writeEndpoint } from '../../src/api/endpoint.ts'
 import { examine } from '../../src/cli/doctor-check.ts'
 import type { Finding } from '../../src/cli/finding.ts'
 import { processMark } from '../../src/executor/session.ts'
+import { createMemoryNetwork } from '../../src/net/memory.ts'
 import { openNode } from '../../src/node/node.ts'
 import { FakeFace } from './fake-face.ts'
 import { FakeWorld } from './fake-world.ts'
@@ -179,5 +180,38 @@ describe('doctor', () => {
       },
     })
     expect(existsSync(join(dataDir, 'journal.jsonl'))).toBe(false)
+  })
+
+  describe('of a member', () => {
+    const asMember = async () => {
+      const network = createMemoryNetwork()
+      const node = await openNode({
+        dataDir,
+        backend: 'crdt',
+        openNet: async ({ identity, cluster }) =>
+          network.join({ node: identity.node, ...(cluster === undefined ? {} : { cluster }) }),
+      })
+      await node.close()
+    }
+
+    it('[CL31] the board is counted', async () => {
+      await asMember()
+      expect((await look()).board).toMatchObject({
+        state: 'ok',
+        message: expect.stringMatching(/\d frames whole/),
+      })
+    })
+
+    it('[CL31] a board that cannot be opened is told, and set aside to come back from the others', async () => {
+      await asMember()
+      writeFileSync(join(dataDir, 'board', 'CURRENT'), 'gone')
+      expect((await look()).board).toMatchObject({ state: 'fail' })
+      expect((await look(true)).board).toMatchObject({
+        state: 'ok',
+        advice: expect.stringContaining('set aside'),
+      })
+      expect(readdirSync(dataDir).some((name) => name.startsWith('board.damaged-'))).toBe(true)
+      expect((await look()).board).toMatchObject({ state: 'ok' })
+    })
   })
 })

@@ -5,7 +5,10 @@ import type {
   AttemptSummary,
   ConflictItem,
   EventItem,
+  ExportItem,
+  JoinUpdate,
   LogChunk,
+  MembersAnswer,
   NodeFace,
   NodeStatus,
   RunSummary,
@@ -14,10 +17,9 @@ import type {
   TaskSummary,
   WorkspaceItem,
 } from '../../src/node/face.ts'
+import { AT, CLUSTER, MEMBERS, NODE, TOKEN } from './fake-cluster.ts'
 
-export const NODE = '12D3KooWBXbLWeorNCunMdu3Cm9zDfWwSHSR7XANSE1Ptgi6VNY5'
 export const INCARNATION = '01JDFAKEFAKEFAKEFAKEFAKE00'
-export const AT = 1_700_000_000_000
 
 export interface FakeTask extends TaskSummary {
   readonly attemptList?: readonly AttemptSummary[]
@@ -68,11 +70,17 @@ export class FakeFace implements NodeFace {
   readonly taskTable = new Map<string, FakeTask>()
   conflictList: readonly ConflictItem[] = []
   eventList: readonly EventItem[] = []
+  exportList: readonly ExportItem[] = []
   workspaceList: readonly WorkspaceItem[] = []
   /** What `followRun` tells after the run and its tasks; the last one ends it unless it waits for the signal. */
   updates: readonly RunUpdate[] = []
   /** Thrown by the next call of a method. */
   readonly faults = new Map<string, unknown>()
+  membersAnswer = MEMBERS
+  /** What `join` tells; without a last `joined` it waits for the signal. */
+  joinUpdates: readonly JoinUpdate[] = [
+    { type: 'joined', cluster: CLUSTER.id, name: CLUSTER.name, role: 'worker' },
+  ]
   stopped = false
   statusFields: Partial<NodeStatus> = {}
 
@@ -339,6 +347,11 @@ export class FakeFace implements NodeFace {
     }
   }
 
+  async *exportRun(request: { readonly run?: string }): AsyncGenerator<ExportItem> {
+    this.#called('exportRun', request)
+    yield* this.exportList
+  }
+
   async workspaces(): Promise<readonly WorkspaceItem[]> {
     this.#called('workspaces', {})
     return this.workspaceList
@@ -352,8 +365,67 @@ export class FakeFace implements NodeFace {
     }
   }
 
-  async drain(): Promise<void> {
-    this.#called('drain', {})
+  async invite(request: Parameters<NodeFace['invite']>[0]): ReturnType<NodeFace['invite']> {
+    this.#called('invite', request)
+    const { role = 'worker', ttlMs = 86_400_000 } = request
+    return { token: TOKEN, id: '9f2c41d07ab3e815', expiresAt: AT + 60_000 + ttlMs, role }
+  }
+
+  async *join(request: { readonly to: string }, signal?: AbortSignal): AsyncGenerator<JoinUpdate> {
+    this.#called('join', request)
+    for (const update of this.joinUpdates) {
+      yield update
+      if (update.type === 'joined') return
+    }
+    if (!signal?.aborted && this.joinUpdates.length > 0)
+      await new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve(), { once: true }))
+  }
+
+  async leave(): Promise<void> {
+    this.#called('leave', {})
+    this.stopped = true
+  }
+
+  async members(): Promise<MembersAnswer> {
+    this.#called('members', {})
+    return this.membersAnswer
+  }
+
+  #member(method: string, request: { readonly who: string }): { readonly node: string } {
+    this.#called(method, request)
+    const { members, requests } = this.membersAnswer
+    const found = [...members, ...requests].find(({ name, node }) => [name, node].includes(request.who))
+    if (!found) throw new OrchError('ORCH_NOT_FOUND', `there is no member "${request.who}"`)
+    return { node: found.node }
+  }
+
+  async approve(request: Parameters<NodeFace['approve']>[0]): ReturnType<NodeFace['approve']> {
+    return this.#member('approve', request)
+  }
+
+  async removeMember(request: Parameters<NodeFace['removeMember']>[0]): ReturnType<NodeFace['removeMember']> {
+    return this.#member('removeMember', request)
+  }
+
+  async setRole(request: Parameters<NodeFace['setRole']>[0]): ReturnType<NodeFace['setRole']> {
+    return this.#member('setRole', request)
+  }
+
+  async revokeInvite(request: { readonly id: string }): Promise<void> {
+    this.#called('revokeInvite', request)
+  }
+
+  async adopt(request: Parameters<NodeFace['adopt']>[0]): ReturnType<NodeFace['adopt']> {
+    this.#called('adopt', request)
+    return { run: this.#run(request.run).id, term: 2, cutoff: 14 }
+  }
+
+  async drain(request: Parameters<NodeFace['drain']>[0]): Promise<void> {
+    this.#called('drain', request)
+  }
+
+  async undrain(request: Parameters<NodeFace['undrain']>[0]): Promise<void> {
+    this.#called('undrain', request)
   }
 
   async stop(request: { readonly now?: boolean }): Promise<void> {

@@ -1,10 +1,12 @@
 /** A machine with a face of a node, two sinks and a clock, to run command lines in. */
 
+import type { Background } from '../../src/cli/background.ts'
 import type { Connection, ConnectRequest, Host } from '../../src/cli/connection.ts'
 import { runProgram } from '../../src/cli/program.ts'
+import type { Settings } from '../../src/cli/settings.ts'
 import type { Sink, World } from '../../src/cli/world.ts'
 import type { NodeFace } from '../../src/node/face.ts'
-import { AT } from './fake-face.ts'
+import { AT } from './fake-cluster.ts'
 
 export class FakeSink implements Sink {
   readonly chunks: Buffer[] = []
@@ -30,6 +32,9 @@ export class FakeWorld implements World {
   cwd = '/place'
   readonly stdout = new FakeSink()
   readonly stderr = new FakeSink()
+  /** What is typed or piped in. */
+  input = ''
+  readonly stdin = { isTerminal: false, read: async (bytesMax: number) => this.input.slice(0, bytesMax + 1) }
   platform: NodeJS.Platform = 'linux'
   home = '/home/anna'
   readonly requests: ConnectRequest[] = []
@@ -40,6 +45,8 @@ export class FakeWorld implements World {
   face: NodeFace
   host: Host | undefined
   passive = false
+  /** Settings of the nodes that were started in the background. */
+  readonly started: Settings[] = []
   /** Thrown by the next connect. */
   fault: unknown
 
@@ -78,6 +85,18 @@ export class FakeWorld implements World {
         isOpen = false
       },
     }
+  }
+
+  /** Replaced where a node takes its time to open. */
+  hostNode = async (request: ConnectRequest): Promise<Connection & { readonly host: Host }> => {
+    const connection = await this.connect({ ...request, embed: 'host' })
+    if (!this.host) throw new Error('the test gave no host')
+    return { ...connection, host: this.host }
+  }
+
+  startNode = async (settings: Settings): Promise<Background> => {
+    this.started.push(settings)
+    return { pid: 4242, url: 'http://127.0.0.1:7947', log: '/data/node.log' }
   }
 
   /** Runs one command line, split at spaces; parts with spaces are given as a list. */

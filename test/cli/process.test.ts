@@ -1,5 +1,5 @@
 /** Goal: the program as people start it: exit codes, pipes, signals, nodes that come and go. Method: real processes over real data directories. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -300,6 +300,28 @@ describe('the program', () => {
       expect((await run('progress', '--step', '1')).exit).toBe(0)
       expect((await run('complete', '--summary', 'seen too')).exit).toBe(0)
       expect((await run('runs', '--json')).stdout).toContain('"accepted":2')
+    },
+    SLOW_MS,
+  )
+
+  it(
+    '[CL22] [CL23] an invitation comes by standard input, and is told nowhere',
+    () => {
+      const joinWith = (input: string) =>
+        spawnSync(
+          process.execPath,
+          ['--import', LOADER, MAIN, 'join', '--token-file', '-', '--node', 'http://127.0.0.1:1'],
+          { input, cwd: dir, env: { PATH: process.env.PATH, HOME: dir }, encoding: 'utf8' },
+        )
+      for (const [input, status, told] of [
+        ['orch1-secret\n', 6, 'ORCH_NO_NODE'],
+        ['', 2, 'standard input is empty'],
+        ['orch1-secret'.repeat(10_000), 2, 'standard input has more than'],
+      ] as const) {
+        const done = joinWith(input)
+        expect(done).toMatchObject({ status, stdout: '', stderr: expect.stringContaining(told) })
+        expect(done.stderr).not.toContain('secret')
+      }
     },
     SLOW_MS,
   )

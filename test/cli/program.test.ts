@@ -6,7 +6,8 @@ import type { Command } from 'commander'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createProgram, examplesFor } from '../../src/cli/program.ts'
 import { OrchError } from '../../src/core/error.ts'
-import { AT, FakeFace, INCARNATION, NODE, runOf, taskOf } from './fake-face.ts'
+import { AT, NODE } from './fake-cluster.ts'
+import { FakeFace, INCARNATION, runOf, taskOf } from './fake-face.ts'
 import { FakeWorld } from './fake-world.ts'
 
 const RUN = 'demo-7f2a'
@@ -350,6 +351,23 @@ describe.each(Object.entries(ROWS))('%s', (_name, row) => {
 })
 
 describe('streams', () => {
+  it('[CL32] export prints a line of JSON for each commit', async () => {
+    const author = { node: 'n', incarnation: 'i' }
+    face.exportList = [
+      { author, n: 1, at: 5, facts: [{ collection: 'specs', key: 'a', body: { kind: 'shell' } }] },
+      { author, n: 2, at: 6, facts: [{ collection: 'seals', key: '*', body: null }] },
+    ]
+    const text = await world.run('export', 'demo')
+    expect(face.request('exportRun')).toEqual({ run: 'demo' })
+    expect(
+      text.stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown),
+    ).toEqual(face.exportList)
+    expect((await world.run('export', '-q')).stdout).toBe('a\n*\n')
+  })
+
   it('[CL1] events are lines of text, of JSON, or ids', async () => {
     const text = await world.run('events', '--problems', '--run', 'demo', '--since', '10m')
     expect(face.request('events')).toEqual({ problems: true, run: 'demo', since: world.clock - 600_000 })
@@ -957,9 +975,16 @@ describe('help', () => {
         'validate',
         'graph',
         'runs',
+        'invite',
+        'join',
+        'members',
+        'leave',
+        'drain',
+        'undrain',
         'tasks',
         'task',
         'events',
+        'export',
         'ready',
         'claim',
         'progress',
@@ -974,6 +999,7 @@ describe('help', () => {
         'stop',
         'status',
         'doctor',
+        'simulate',
         'version',
         'completion',
       ].toSorted(),

@@ -9,7 +9,8 @@ import { width } from '../../src/cli/text.ts'
 import type { TaskStatus } from '../../src/core/status.ts'
 import { TASK_STATUSES } from '../../src/core/status.ts'
 import type { TaskDetail } from '../../src/node/face.ts'
-import { AT, type FakeTask, runOf, taskOf } from './fake-face.ts'
+import { AT } from './fake-cluster.ts'
+import { type FakeTask, runOf, taskOf } from './fake-face.ts'
 import { FakeSink } from './fake-world.ts'
 
 const plain = createStyle(new FakeSink(), {})

@@ -1,11 +1,17 @@
 /** Values of options. */
+import { Option } from 'commander'
+import { ROLES } from '../../core/fact.ts'
 import { readDuration } from '../../core/quantity.ts'
 import { PRIORITIES, type Priority } from '../../core/task.ts'
 import { usage } from '../failure.ts'
 
-/** An option that may be given more than once. */
-export function collect(value: string, before: readonly string[] | undefined): readonly string[] {
-  return [...(before ?? []), value]
+/** An option that may be given more than once; `false` = its negation came before. */
+export function collect(value: string, before: readonly string[] | false | undefined): readonly string[] {
+  return [...(before || []), value]
+}
+
+export function roleOption(description: string): Option {
+  return new Option('--role <role>', description).choices(ROLES)
 }
 
 export function durationOf(text: string, name: string): number {

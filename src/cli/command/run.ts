@@ -4,6 +4,7 @@ import { isOrchError } from '../../core/error.ts'
 import type { Connection } from '../connection.ts'
 import { formatGraph, tasksOfPlan, viewGraph } from '../graph.ts'
 import type { Cli, Invocation } from '../invocation.ts'
+import { startNode, tellStarted } from '../node-start.ts'
 import { isOnlyAboutAgents, type PlanAnswer, readPlan, requirePlan } from '../plan-argument.ts'
 import { count } from '../quantity.ts'
 import { runToEnd } from '../run-to-end.ts'
@@ -135,10 +136,6 @@ async function connectDetached(it: Invocation): Promise<Connection> {
     if (!isOrchError(error) || error.code !== 'ORCH_NO_NODE' || it.settings.node.value !== undefined)
       throw error
   }
-  const { startInBackground } = await import('../background.ts')
-  const started = await startInBackground(it.settings)
-  it.out.note(
-    `node started in the background: pid ${started.pid}, ${started.url}; stop it with: orch-node stop`,
-  )
+  tellStarted(it, await startNode(it))
   return it.connect('never')
 }

@@ -1,4 +1,4 @@
-/** `runs [list|show|follow|cancel|pause|resume]` */
+/** `runs [list|show|follow|cancel|pause|resume|adopt]` */
 import type { Command } from 'commander'
 import { ERRORS, OrchError } from '../../core/error.ts'
 import type { RunSummary } from '../../node/face.ts'
@@ -63,6 +63,16 @@ export function addRuns(parent: Command, cli: Cli): void {
     .command(runs, 'resume', 'let a paused run go on', ['orch-node runs resume add-tests'])
     .argument('<run>')
     .action(cli.act((it, run: string) => order(it, run, 'resumed', (face, id) => face.resume({ run: id }))))
+  cli
+    .command(
+      runs,
+      'adopt',
+      'make this node the integrator of a run whose former one is gone for good; what that one accepted and nobody heard of is offered again',
+      ['orch-node runs adopt add-tests --reason "its machine burnt"'],
+    )
+    .argument('<run>')
+    .option('--reason <text>', 'why, for the record')
+    .action(cli.act(adopt))
 }
 
 async function list(it: Invocation, { open }: { readonly open?: boolean }): Promise<void> {
@@ -206,14 +216,36 @@ async function streamUpdates(
   return exitOfRun({ run: last, conflicts: last.status === 'stuck' ? await face.conflicts({ run }) : [] })
 }
 
+async function adopt(it: Invocation, name: string, { reason }: { readonly reason?: string }): Promise<void> {
+  refuseTask(name)
+  const adopted = await it.use('never', async (face) => {
+    const { id } = await face.run({ run: name })
+    return face.adopt(given({ run: id, reason }))
+  })
+  const { run, term, cutoff } = adopted
+  await it.out.answer({
+    data: adopted,
+    text: () =>
+      [
+        `run ${run} is integrated by this node from now on (term ${term})`,
+        `what was accepted before counts up to position ${cutoff}; anything later that the former integrator accepted is offered again`,
+      ].join('\n'),
+    ids: () => [run],
+  })
+}
+
+function refuseTask(name: string): void {
+  if (name.includes('/'))
+    throw usage(`${JSON.stringify(name)} names a task, not a run`, 'use `orch-node task` for tasks')
+}
+
 async function order(
   it: Invocation,
   name: string,
   done: string,
   give: (face: Parameters<typeof readEnd>[0], run: string) => Promise<void>,
 ): Promise<void> {
-  if (name.includes('/'))
-    throw usage(`${JSON.stringify(name)} names a task, not a run`, 'use `orch-node task` for tasks')
+  refuseTask(name)
   await it.use('passive', async (face) => {
     // The name is looked up once, so that the answer says what it was taken for.
     const { id } = await face.run({ run: name })

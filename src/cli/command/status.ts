@@ -1,8 +1,9 @@
 /** `status`: what the node is and does; where each setting comes from. */
 import type { Command } from 'commander'
 import { isOrchError } from '../../core/error.ts'
-import type { NodeStatus } from '../../node/face.ts'
+import type { ClusterStatus, NodeStatus } from '../../node/face.ts'
 import type { Cli, Invocation } from '../invocation.ts'
+import { showWay } from '../join-way.ts'
 import { withProfile } from '../profile.ts'
 import { showAge } from '../quantity.ts'
 import type { Setting, Settings } from '../settings.ts'
@@ -36,13 +37,22 @@ function rows(node: NodeStatus, now: number): string[][] {
     ['data', `${node.dataDir} (${node.backend})`],
     [
       'slots',
-      `${node.running} of ${node.slots} in use, ${node.ready} ready${node.draining ? ', stopping' : ''}`,
+      `${node.running} of ${node.slots} in use, ${node.ready} ready${node.draining ? ', draining' : ''}`,
     ],
+    ...(node.cluster ? clusterRows(node.cluster) : []),
     ['runs', `${node.runs.open} open, ${node.runs.finished} finished`],
     ['workers', node.kinds.map(line).join(', ') || 'none'],
     ...(node.capabilities.length > 0 ? [['offers', node.capabilities.map(line).join(', ')]] : []),
     ...(node.git ? [['git', line(node.git)]] : []),
     ...node.recovery.map((found) => ['found', line(found)]),
+  ]
+}
+
+function clusterRows({ id, name, role, addresses, members, live, alarms }: ClusterStatus): string[][] {
+  return [
+    ['cluster', `${line(name)} (${id}), ${live} of ${members} members live, this node is ${role}`],
+    ...addresses.map((address) => ['reached at', line(address)]),
+    ...alarms.map((alarm) => ['alarm', line(alarm)]),
   ]
 }
 
@@ -56,7 +66,11 @@ async function showConfig(it: Invocation): Promise<void> {
         return undefined
       throw error
     })
-  const list = Object.entries(settings) as [keyof Settings, Setting<string | number | undefined>][]
+  const shown: Settings = { ...settings, join: { ...settings.join, value: settings.join.value.map(showWay) } }
+  const list = Object.entries(shown) as [
+    keyof Settings,
+    Setting<string | number | readonly string[] | undefined>,
+  ][]
   const data = list.map(([key, { value, origin, source }]) => ({
     key,
     value: value ?? null,
@@ -75,13 +89,13 @@ async function showConfig(it: Invocation): Promise<void> {
         [{ title: 'setting' }, { title: 'value', flexible: true }, { title: 'from' }],
         data.map(({ key, value, origin, source }) => [
           key,
-          line(String(value ?? '(not set)')),
+          line(Array.isArray(value) ? value.join(', ') : String(value ?? '')) || '(not set)',
           source ? `${origin} ${source}` : origin,
         ]),
         out.columns,
       )
       const note = running
-        ? `a node runs with ${running.slots} slots on ${running.url ?? 'no port'}: slots, name, http and backend are as it was started`
+        ? `a node runs with ${running.slots} slots on ${running.url ?? 'no port'}: slots, name, http, listen, join and backend are as it was started`
         : 'no node runs: these settings are for the next one'
       return `${table}\n${note}`
     },

@@ -1,11 +1,7 @@
 /** `stop`: ends the running node. */
-
-import { setTimeout as pause } from 'node:timers/promises'
 import type { Command } from 'commander'
-import { METHODS } from '../../api/method.ts'
-import { isOrchError, OrchError } from '../../core/error.ts'
-import { LOCKED_LOOK_MS } from '../../core/limit.ts'
 import type { Cli, Invocation } from '../invocation.ts'
+import { untilGone } from '../node-end.ts'
 
 export function addStop(parent: Command, cli: Cli): void {
   cli
@@ -23,21 +19,7 @@ async function stop(it: Invocation, { now }: { readonly now?: boolean }): Promis
     const { pid, name } = await face.status()
     if (!now) out.note('stopping: running work is saved and given back')
     await face.stop({ now: now ?? false })
-    // It is gone when it answers no more: its connection ends with it.
-    const deadline = performance.now() + METHODS.stop.deadlineMs
-    for (;;) {
-      try {
-        await face.status()
-      } catch (error) {
-        if (isOrchError(error) && error.code === 'ORCH_NO_NODE') break
-        throw error
-      }
-      if (performance.now() > deadline)
-        throw new OrchError('ORCH_NODE_TIMEOUT', `the node (pid ${pid}) is still stopping`, {
-          hint: '`orch-node stop --now` ends it at once',
-        })
-      await pause(LOCKED_LOOK_MS)
-    }
+    await untilGone(face, pid)
     await out.answer({
       data: { pid, name },
       text: () => `node ${name} (pid ${pid}) stopped`,
