@@ -8,14 +8,21 @@ import { parseArgs } from 'node:util'
 import { GOALS, SETTINGS } from './budget.ts'
 import { benchIntegrate, benchWorkspace } from './git.ts'
 import { idle } from './idle.ts'
+import { idle3 } from './idle3.ts'
+import { join } from './join.ts'
 import { benchJournal } from './journal.ts'
+import { nodes100 } from './nodes100.ts'
 import { benchPlan } from './plan.ts'
 import { describeMachine, type Report, type Row, rowOf, textOf } from './report.ts'
-import { restart } from './restart.ts'
+import { restart, restartCluster } from './restart.ts'
 import type { Sample } from './sample.ts'
 import { w1 } from './w1.ts'
+import { w1Cluster, w4Cluster } from './w1-cluster.ts'
 import { w2 } from './w2.ts'
+import { w3 } from './w3.ts'
 import { w4 } from './w4.ts'
+import { w5 } from './w5.ts'
+import { w6 } from './w6.ts'
 
 const BENCHES: Readonly<Record<string, (runs: number) => Promise<Sample[]>>> = {
   w1,
@@ -27,6 +34,15 @@ const BENCHES: Readonly<Record<string, (runs: number) => Promise<Sample[]>>> = {
   integrate: benchIntegrate,
   restart,
   idle,
+  w3,
+  w5,
+  w6,
+  'w1-cluster': w1Cluster,
+  'w4-cluster': w4Cluster,
+  join,
+  nodes100,
+  idle3,
+  'restart-cluster': restartCluster,
 }
 const RUNS_DEFAULT = 5
 /** Exit code when some figure misses its `must`. */

@@ -15,12 +15,13 @@ interface Opened {
 
 async function reopened(
   what: string,
+  backend: 'file' | 'crdt',
   workers: readonly ReturnType<typeof defineWorker>[],
   runs: number,
   samples: Samples,
 ): Promise<void> {
   await withDirectory(async (dataDir) => {
-    const node = await createNode({ dataDir, workers })
+    const node = await createNode({ dataDir, workers, backend })
     const run = await node.submit({ name: 'restart', tasks: taskInputs(TASKS) })
     if (workers.length > 0) await run.done
     else run.done.catch(() => {})
@@ -38,7 +39,15 @@ async function reopened(
 
 export async function restart(runs: number): Promise<Sample[]> {
   const samples = new Samples()
-  await reopened('finished', [new Executions().worker], runs, samples)
-  await reopened('waiting', [], runs, samples)
+  await reopened('finished', 'file', [new Executions().worker], runs, samples)
+  await reopened('waiting', 'file', [], runs, samples)
+  return samples.all()
+}
+
+/** The same on the replicated board, of a cluster of one. */
+export async function restartCluster(runs: number): Promise<Sample[]> {
+  const samples = new Samples()
+  await reopened('finished', 'crdt', [new Executions().worker], runs, samples)
+  await reopened('waiting', 'crdt', [], runs, samples)
   return samples.all()
 }

@@ -6,7 +6,8 @@ import { type Sample, Samples, timed } from './sample.ts'
 const LAYERS = 10
 const WIDTH = 100
 
-function layered(): TaskInput[] {
+/** Layer by layer; each task of a later one needs two of the layer before. */
+export function layered(): TaskInput[] {
   const plan: TaskInput[] = []
   for (let layer = 0; layer < LAYERS; layer++) {
     for (let i = 0; i < WIDTH; i++) {
@@ -16,6 +17,13 @@ function layered(): TaskInput[] {
     }
   }
   return plan
+}
+
+/** @throws when a task began before one that it needs */
+function mustBeInOrder(tasks: readonly TaskInput[], order: readonly string[]): void {
+  const at = new Map(order.map((id, i) => [id, i]))
+  const early = tasks.filter((t) => t.needs?.some((need) => at.get(need)! > at.get(t.id)!)).length
+  if (early > 0) throw new Error(`${early} tasks ran before one that they need`)
 }
 
 export async function w4(runs: number): Promise<Sample[]> {
@@ -30,9 +38,7 @@ export async function w4(runs: number): Promise<Sample[]> {
         if (outcome !== 'complete') throw new Error(`the run is ${outcome}`)
       })
       samples.add('10 x 100 tasks, submit to end', 'ms', ms)
-      const at = new Map(seen.order.map((id, i) => [id, i]))
-      const early = tasks.filter((t) => t.needs?.some((need) => at.get(need)! > at.get(t.id)!)).length
-      if (early > 0) throw new Error(`${early} tasks ran before one that they need`)
+      mustBeInOrder(tasks, seen.order)
     })
     seen.mustBeOnceEach(LAYERS * WIDTH)
   }
