@@ -14,8 +14,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(EDGES.map((edge) => [edge, ['core']])),
   node: ['core', ...EDGES, 'version.ts'],
   ...Object.fromEntries(FACES.map((face) => [face, ['core', 'node', 'config', 'version.ts']])),
+  // A whole cluster in one process: the real core over the real store and network protocols, without a node.
+  sim: ['core', 'store', 'net', 'node'],
   // The command line talks to a node over the faces' own protocol.
-  cli: ['core', 'node', 'config', 'api', 'version.ts'],
+  cli: ['core', 'node', 'config', 'api', 'sim', 'version.ts'],
   // A library user starts a node in his process and registers functions as workers.
   'library.ts': ['core', 'node', 'config', 'executor', 'api'],
   'index.ts': ['core', 'node', 'config', 'executor', 'library.ts', 'version.ts'],
@@ -36,7 +38,21 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   pino: ['observe', 'cli'],
   yjs: ['store'],
   level: ['store'],
+  msgpackr: ['store'],
+  lib0: ['store', 'api'],
   libp2p: ['net'],
+  '@libp2p/crypto': ['net'],
+  '@libp2p/gossipsub': ['net'],
+  '@libp2p/identify': ['net'],
+  '@libp2p/interface': ['net'],
+  '@libp2p/noise': ['net'],
+  '@libp2p/peer-id': ['net'],
+  '@libp2p/ping': ['net'],
+  '@libp2p/tcp': ['net'],
+  '@libp2p/yamux': ['net'],
+  '@multiformats/multiaddr': ['net'],
+  ws: ['api'],
+  'y-protocols': ['api'],
 }
 
 const FORBIDDEN_NAMES = /(^|[-/.])(utils?|helpers?|types|common|misc|managers?|services?|handlers?)([-/.]|$)/
