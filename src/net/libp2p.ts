@@ -25,6 +25,7 @@ import type {
   Channel,
   ChannelHandler,
   Dialled,
+  DialOptions,
   GossipListener,
   HandleOptions,
   Net,
@@ -149,7 +150,7 @@ class Libp2pNet implements Net {
     return () => this.#listeners.delete(listener)
   }
 
-  async dial(address: Address, options: OpenOptions & { readonly expected?: NodeId } = {}): Promise<Dialled> {
+  async dial(address: Address, options: DialOptions = {}): Promise<Dialled> {
     this.#assertOpen()
     const target = readAddress(address, options.expected)
     if (target.node === this.node) throw dialFault(address, new Error('dial self'), 0)
@@ -157,12 +158,10 @@ class Libp2pNet implements Net {
       throw denied(target.node, 'the member list of this node', undefined)
     const timeoutMs = options.timeoutMs ?? DIAL_MS_MAX
     const signals = [AbortSignal.timeout(timeoutMs), ...(options.signal ? [options.signal] : [])]
-    let connection: Connection
-    try {
-      connection = await this.#libp2p.dial(target.multiaddr, { signal: AbortSignal.any(signals) })
-    } catch (cause) {
+    const how = { signal: AbortSignal.any(signals), force: options.anew === true }
+    const connection = await this.#libp2p.dial(target.multiaddr, how).catch((cause: unknown) => {
       throw dialFault(address, cause, timeoutMs)
-    }
+    })
     const session = this.#sessionOf(connection)
     const { standing } = await session.greeted
     return { node: session.node, address: connection.remoteAddr.toString(), standing }

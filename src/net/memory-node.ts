@@ -11,6 +11,7 @@ import type {
   Channel,
   ChannelHandler,
   Dialled,
+  DialOptions,
   GossipListener,
   HandleOptions,
   Net,
@@ -73,7 +74,7 @@ export class MemoryNet implements Net {
     return () => this.#listeners.delete(listener)
   }
 
-  async dial(address: Address, options: OpenOptions & { readonly expected?: NodeId } = {}): Promise<Dialled> {
+  async dial(address: Address, options: DialOptions = {}): Promise<Dialled> {
     this.#assertOpen()
     const match = ADDRESS.exec(address)
     const node = match?.[1]

@@ -65,6 +65,11 @@ export interface Dialled {
 // biome-ignore lint/suspicious/noConfusingVoidType: most listeners return nothing
 export type GossipListener = (bytes: Uint8Array, from: NodeId) => void | Promise<boolean>
 
+export interface DialOptions extends OpenOptions {
+  readonly expected?: NodeId
+  readonly anew?: boolean
+}
+
 export interface Net {
   readonly node: NodeId
   /** Where others reach this node, best first; empty when it does not listen. */
@@ -78,12 +83,13 @@ export interface Net {
   /** Tells of each connection that opens, of each connected stranger that became a member (`up` again), and of each peer whose last connection closed. Returns the undo. */
   onPeer(listener: (node: NodeId, state: 'up' | 'down') => void): () => void
   /**
-   * Connects to one address; `expected` when the address does not name the node. Resolves when the other side has let this node in: a hello went both ways.
+   * Connects to one address; `expected` when the address does not name the node. Resolves when the other side has let this node in: a hello went both ways. Who is connected
+   * already is not dialled, unless `anew`: then this very address has answered.
    *
    * @throws ORCH_PEER_UNREACHABLE refused or no answer (`context.refused` true when the machine answered and nobody listens there), ORCH_PEER_DENIED let go at once by the other
    *   side, ORCH_OTHER_CLUSTER, ORCH_PROTOCOL no common version, ORCH_USAGE not an address or its own
    */
-  dial(address: Address, options?: OpenOptions & { readonly expected?: NodeId }): Promise<Dialled>
+  dial(address: Address, options?: DialOptions): Promise<Dialled>
   /** Closes all connections to a peer. */
   hangUp(node: NodeId): Promise<void>
   /** Says what each peer is, at every connection and whenever `reviewStandings` is called. Before the first call everybody is `denied`. */

@@ -46,6 +46,8 @@ interface Member {
   /** No dial before this. */
   at: Millis
   isDialling: boolean
+  /** It came in by itself; whether it answers at its own addresses is being found out. */
+  isProving: boolean
   needs: number
 }
 
@@ -60,6 +62,7 @@ class Loop implements Redial {
   readonly #timing: Timing
   readonly #known = new Map<NodeId, Member>()
   readonly #unlisten: () => void
+  readonly #proofs = new Set<() => void>()
   #dials = 0
   #stopTimer: () => void = () => undefined
   #isClosed = false
@@ -73,6 +76,7 @@ class Loop implements Redial {
       member.failures = 0
       // At once: a process that died is refused now, which tells others quickly.
       if (state === 'down') member.at = this.#timing.now()
+      else this.#proveSoon(node, member)
       this.#look()
     })
     this.#look()
@@ -87,6 +91,7 @@ class Loop implements Redial {
     member.failures = 0
     member.at = this.#timing.now()
     this.#net.learn(node, kept)
+    this.#proveSoon(node, member)
     this.#look()
   }
 
@@ -117,6 +122,7 @@ class Loop implements Redial {
   close(): void {
     this.#isClosed = true
     this.#stopTimer()
+    for (const undo of this.#proofs) undo()
     this.#unlisten()
   }
 
@@ -191,6 +197,31 @@ class Loop implements Redial {
     this.#options.onFault?.(node, fault)
   }
 
+  /** A refusal says something only of an address that answered before: who was never dialled is dialled once beside its own connection. */
+  #proveSoon(node: NodeId, member: Member): void {
+    if (this.#isClosed || !this.#options.onRefused || member.isProving || member.answered.length > 0) return
+    if (member.addresses.length === 0 || !this.#net.peers().includes(node)) return
+    member.isProving = true
+    const undo = this.#timing.after(jittered(REDIAL_MS_MIN, this.#timing), () => {
+      this.#proofs.delete(undo)
+      void this.#prove(node, member)
+    })
+    this.#proofs.add(undo)
+  }
+
+  async #prove(node: NodeId, member: Member): Promise<void> {
+    for (const address of member.addresses) {
+      if (this.#isClosed || member.answered.length > 0 || !this.#net.peers().includes(node)) break
+      try {
+        await this.#net.dial(address, { expected: node, anew: true })
+        member.answered = [address]
+      } catch {
+        // Not reachable from here, which is no fault: it is connected.
+      }
+    }
+    member.isProving = false
+  }
+
   /** Doubles from REDIAL_MS_MIN; who does not let this node in is not asked often. */
   #rest(failures: number, fault: unknown): DurationMs {
     const isUnreachable = isOrchError(fault) && fault.code === 'ORCH_PEER_UNREACHABLE'
@@ -205,7 +236,15 @@ class Loop implements Redial {
   #member(node: NodeId): Member {
     const known = this.#known.get(node)
     if (known) return known
-    const fresh: Member = { addresses: [], answered: [], failures: 0, at: 0, isDialling: false, needs: 0 }
+    const fresh: Member = {
+      addresses: [],
+      answered: [],
+      failures: 0,
+      at: 0,
+      isDialling: false,
+      isProving: false,
+      needs: 0,
+    }
     this.#known.set(node, fresh)
     return fresh
   }

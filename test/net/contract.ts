@@ -105,6 +105,23 @@ export function netContract(name: string, createWorld: () => NetWorld): void {
       expect(await textOf(channel)).toBe('still there')
     })
 
+    it('[NT1] who came in by itself can be dialled anew at its own address; what is under way goes on', async () => {
+      const [a, b] = [await member(1), await member(2)]
+      const told: string[] = []
+      await b.dial(a.addresses()[0]!)
+      await eventually(() => expect(a.peers()).toEqual([b.node]))
+      a.onPeer((_, state) => told.push(state))
+      a.handle(ECHO, echo)
+      const channel = await b.open(a.node, ECHO)
+      await channel.write(Buffer.from('before '))
+      expect(await a.dial(b.addresses()[0]!, { anew: true })).toMatchObject({ node: b.node })
+      await channel.write(Buffer.from('and after'))
+      await channel.end()
+      expect(await textOf(channel)).toBe('before and after')
+      expect([a.peers(), b.peers()]).toEqual([[b.node], [a.node]])
+      expect(told).not.toContain('down')
+    })
+
     it('[NT2] before anybody is admitted everybody is denied, and the other side hears it', async () => {
       const [a, b] = [await make(1), await member(2)]
       expect(await codeOf(b.dial(a.addresses()[0]!))).toBe('ORCH_PEER_DENIED')

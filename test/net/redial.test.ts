@@ -109,6 +109,22 @@ describe('redial', () => {
     expect(refused[0]![1] - closedAt).toBeLessThan(100)
   })
 
+  it('[RD3] who came in by itself is dialled once at its own address, so that a refusal there is told', async () => {
+    start()
+    const [{ net: a, dials }, b] = [counted(join(1)), join(2)]
+    const refused: NodeId[] = []
+    const redial = loop(a, [b.node], { onRefused: (node) => refused.push(node) })
+    const came = b.dial(a.addresses()[0]!)
+    await time.until(() => a.peers().length === 1)
+    await came
+    redial.learn(b.node, b.addresses())
+    await time.pass(60_000)
+    expect(dials).toHaveLength(1)
+    await b.close()
+    await time.pass(1_000)
+    expect(refused[0]).toBe(b.node)
+  })
+
   it('[RD3] silence is not told as a refusal', async () => {
     start()
     const [a, b] = [join(1), join(2)]
