@@ -53,7 +53,9 @@ function formatRequests(
   const isOne = (name: string) => names.indexOf(name) === names.lastIndexOf(name)
   return [
     '',
-    `${count(requests.length, 'machine')} ${requests.length === 1 ? 'asks' : 'ask'} to be let in; the same six words must stand on its screen:`,
+    requests.length === 1
+      ? '1 machine asks to be let in; the same six words must stand on its screen:'
+      : `${count(requests.length, 'machine')} ask to be let in; the same six words must stand on the screen of each:`,
     ...requests.flatMap(({ name, node, words, askedAt }) => [
       `  ${line(name)} (${shortNode(node)}), ${showAge(now - askedAt)} ago: ${line(words)}`,
       `    orch-node members approve ${isPlainWord(name) && isOne(name) ? name : line(node)}`,

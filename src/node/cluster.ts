@@ -72,6 +72,8 @@ export class Cluster {
   readonly joins: Joins
   readonly #options: ClusterOptions
   readonly #alarms = new Set<string>()
+  /** Words of the machines that were told to ask. */
+  #asking: ReadonlySet<string> = new Set()
   readonly #news: PeerNews
   readonly #undo: (() => void)[]
   #store: CrdtStore | undefined
@@ -356,12 +358,16 @@ export class Cluster {
     return nodes.filter((node) => node !== me)
   }
 
+  /** Each once: what is told is everybody who waits, whenever one comes or goes. */
   #tellRequests(): void {
-    for (const { name, words } of this.joins.requests())
-      this.#options.say(
-        'warn',
-        `${name} asks to be let in: ${words}; compare the words, then \`orch-node members approve ${name}\``,
-      )
+    const asking = this.joins.requests()
+    for (const { name, words } of asking)
+      if (!this.#asking.has(words))
+        this.#options.say(
+          'warn',
+          `${name} asks to be let in: ${words}; compare the words, then \`orch-node members approve ${name}\``,
+        )
+    this.#asking = new Set(asking.map(({ words }) => words))
   }
 
   #tellCloned(): void {

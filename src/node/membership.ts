@@ -25,6 +25,7 @@ import { type ClusterFile, setClusterAside, writeClusterFile } from './cluster-f
 import type { Engine } from './engine.ts'
 import type { JoinUpdate, MembersAnswer, NodeFace } from './face.ts'
 import { memberItems } from './member-view.ts'
+import { whoIsMeant } from './name-match.ts'
 import type { NodeConfig } from './node-config.ts'
 import { accepted } from './submit.ts'
 
@@ -236,12 +237,9 @@ export class Membership {
   async approve(request: Parameters<NodeFace['approve']>[0]): ReturnType<NodeFace['approve']> {
     const { joins } = this.#cluster()
     const { who, role = 'worker' } = request
-    const found = joins
-      .requests()
-      .filter(
-        ({ node, name, words }) =>
-          name === who || node.endsWith(who) || words === who || words.split(' ').includes(who),
-      )
+    const asking = joins.requests().map(({ node, name, words }) => ({ node, words, names: [name, words] }))
+    const meant = whoIsMeant(asking, who)
+    const found = meant.length > 0 ? meant : asking.filter(({ words }) => words.split(' ').includes(who))
     if (found.length === 0)
       throw new OrchError('ORCH_NOT_FOUND', `nobody called ${JSON.stringify(who)} waits at this node`, {
         hint: 'see who waits with `orch-node members`, on the node whose address they gave',
@@ -280,7 +278,8 @@ export class Membership {
   other(who: string | undefined): NodeId | undefined {
     if (who === undefined) return undefined
     if (!this.#host.cluster()) {
-      if (who === this.#name || this.#host.identity().node.endsWith(who)) return undefined
+      const me = { node: this.#host.identity().node, names: [this.#name] }
+      if (whoIsMeant([me], who).length > 0) return undefined
       throw notMember()
     }
     const node = this.#member(who)
@@ -305,11 +304,11 @@ export class Membership {
   #member(who: string): NodeId {
     const { state } = this.#host.engine()
     const members = (state.roster?.members() ?? []).filter((m) => m.role !== 'none')
-    const found = members.filter(
-      ({ node, name }) => name === who || node === who || state.board.nodes.get(node)?.value.name === who,
-    )
-    const fits =
-      found.length > 0 ? found : members.filter(({ node }) => who.length >= 4 && node.endsWith(who))
+    const named = members.map(({ node, name }) => ({
+      node,
+      names: [name, state.board.nodes.get(node)?.value.name ?? name],
+    }))
+    const fits = whoIsMeant(named, who)
     if (fits.length === 0)
       throw new OrchError('ORCH_NOT_FOUND', `there is no member called ${JSON.stringify(who)}`, {
         hint: 'see them with `orch-node members`',
