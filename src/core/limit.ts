@@ -330,13 +330,13 @@ export const STRANGER_IDLE_MS_MAX = 30_000
 export const STREAM_UNREAD_BYTES = 1024 * 1024
 export const STREAM_WINDOW_BYTES_MAX = 4 * 1024 * 1024
 export const STREAM_BUFFER_BYTES_MAX = 16 * 1024 * 1024
-/** A peer answers a ping in this time, or its connection is closed; asked this often, so that two are under way at most. */
+/** A peer that said nothing for so long is pinged; it answers in the second span, or its connection is closed. */
 export const PING_MS = 5_000
 export const PING_MS_MAX = 9_000
+/** And so often in any case: the spans of claims follow the round trip. */
+export const ROUND_TRIP_MS = 30_000
 /** Unsent gossip of one peer before its connection is closed: it sleeps, and what it missed comes by the sync. */
 export const GOSSIP_UNSENT_BYTES_MAX = 32 * 1024 * 1024
-/** Are the gossip streams of every connected member there? Looked at this often; after twice in vain the connection is closed and made anew. */
-export const GOSSIP_WATCH_MS = 5_000
 /** Messages of gossip are known again for so long. */
 export const GOSSIP_SEEN_MS = 60_000
 /** Received frames that wait to be checked; further ones are left to the sync. */

@@ -11,7 +11,7 @@ import {
   TopicValidatorResult,
 } from '@libp2p/gossipsub'
 import type { Connection, PeerId, Stream, Topology } from '@libp2p/interface'
-import type { NodeId } from '../core/id.ts'
+import type { Millis, NodeId } from '../core/id.ts'
 import { GOSSIP_BYTES_MAX, GOSSIP_SEEN_MS, GOSSIP_UNSENT_BYTES_MAX, PEER_STREAMS_MAX } from '../core/limit.ts'
 import type { GossipListener } from './net.ts'
 
@@ -33,6 +33,8 @@ interface Attached {
   /** The peer takes this node for a member, so it opens a stream of its own. */
   isMutual: boolean
   looks: number
+  /** When it handed something on last. */
+  heardAt: Millis
 }
 
 export class MemberGossip {
@@ -128,6 +130,11 @@ export class MemberGossip {
     return this.#topics.has(topic)
   }
 
+  /** When the peer handed something on last, by `performance.now`; 0 = not since it connected. */
+  heardAt(node: NodeId): Millis {
+    return this.#attached.get(node)?.heardAt ?? 0
+  }
+
   async publish(topic: string, bytes: Uint8Array): Promise<number> {
     const { recipients } = await this.#pubsub!.publish(this.#topics.get(topic)!, bytes)
     this.#count(bytes.length)
@@ -151,7 +158,7 @@ export class MemberGossip {
    */
   attach(connection: Connection, isMutual: boolean): void {
     const peer = connection.remotePeer
-    const attached = this.#attached.get(peer.toString()) ?? { peer, isMutual, looks: 0 }
+    const attached = this.#attached.get(peer.toString()) ?? { peer, isMutual, looks: 0, heardAt: 0 }
     attached.isMutual ||= isMutual
     attached.looks = 0
     this.#attached.set(peer.toString(), attached)
@@ -216,7 +223,9 @@ export class MemberGossip {
   }
 
   async #deliver(topic: string, bytes: Uint8Array, from: NodeId): Promise<boolean> {
-    if (bytes.length > GOSSIP_BYTES_MAX || !this.#attached.has(from)) return false
+    const attached = this.#attached.get(from)
+    if (bytes.length > GOSSIP_BYTES_MAX || !attached) return false
+    attached.heardAt = performance.now()
     this.#count(bytes.length)
     const answers = [...(this.#listeners.get(topic) ?? [])].map((listener) => listener(bytes, from))
     for (const answer of answers) if (answer !== undefined && !(await answer)) return false

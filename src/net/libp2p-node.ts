@@ -14,8 +14,6 @@ import {
   DIAL_MS_MAX,
   MEMBERS_MAX,
   PEER_STREAMS_MAX,
-  PING_MS,
-  PING_MS_MAX,
   STRANGERS_MAX,
   STREAM_BUFFER_BYTES_MAX,
   STREAM_WINDOW_BYTES_MAX,
@@ -72,11 +70,8 @@ export function createNode(options: NodeOptions): Promise<Libp2p> {
       // libp2p's own reconnecting gives up for good after half a minute: `redial.ts` never does. No peer is tagged, so this never acts.
       reconnectRetries: 0,
     },
-    connectionMonitor: {
-      // Default 10 s: a cut cable would go unnoticed for 20 s. The span to answer is long, since a node busy with a merge must not lose its streams.
-      pingInterval: PING_MS,
-      pingTimeout: { minTimeout: PING_MS_MAX, maxTimeout: PING_MS_MAX },
-    },
+    // `libp2p-watch.ts` does it.
+    connectionMonitor: { enabled: false },
     connectionGater: {
       // After the handshake, when it is proven who is there.
       denyInboundEncryptedConnection: (peer) => !options.mayEnter(peer.toString()),

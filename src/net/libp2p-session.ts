@@ -1,7 +1,7 @@
 /** One connection of libp2p from its opening to its end: the hellos go first, everything else waits for them. */
 import type { Connection, Stream } from '@libp2p/interface'
 import { OrchError } from '../core/error.ts'
-import type { DurationMs, NodeId } from '../core/id.ts'
+import type { DurationMs, Millis, NodeId } from '../core/id.ts'
 import { DIAL_MS_MAX, HELLO_BYTES_MAX } from '../core/limit.ts'
 import {
   type Answer,
@@ -16,6 +16,7 @@ import {
   refusal,
 } from './hello.ts'
 import { StreamChannel } from './libp2p-channel.ts'
+import { ConnectionWatch } from './libp2p-watch.ts'
 import { type Messages, messagesOver } from './message.ts'
 import type { Standing } from './net.ts'
 import { withResolvers } from './promise-with-resolvers.ts'
@@ -31,6 +32,7 @@ export interface Greeted {
 export class Session {
   readonly connection: Connection
   readonly node: NodeId
+  readonly watch: ConnectionWatch
   /** What this node is to the peer, as of its hello. */
   standing: 'member' | 'stranger' = 'stranger'
   /** Its hello does not tell any more what the two are to each other. */
@@ -44,8 +46,14 @@ export class Session {
   #isSettled = false
   #hasBegun = false
 
-  constructor(connection: Connection, own: Hello, standing: () => Standing) {
+  constructor(
+    connection: Connection,
+    own: Hello,
+    standing: () => Standing,
+    gossip: { heardAt(node: NodeId): Millis },
+  ) {
     this.connection = connection
+    this.watch = new ConnectionWatch(connection, () => gossip.heardAt(this.node))
     this.node = connection.remotePeer.toString()
     this.#own = own
     this.#standing = standing

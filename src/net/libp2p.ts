@@ -6,8 +6,8 @@ import {
   ADDRESSES_MAX,
   DIAL_MS_MAX,
   GOSSIP_BYTES_MAX,
-  GOSSIP_WATCH_MS,
   PEER_STREAMS_MAX,
+  PING_MS,
   PROTOCOL_MAX,
   PROTOCOL_MIN,
   STRANGER_IDLE_MS_MAX,
@@ -126,7 +126,7 @@ class Libp2pNet implements Net {
       await this.#libp2p.stop()
       throw listenFault(listen, cause)
     }
-    this.#watch = setInterval(() => this.#look(), GOSSIP_WATCH_MS).unref()
+    this.#watch = setInterval(() => this.#look(), PING_MS).unref()
   }
 
   addresses(): readonly Address[] {
@@ -279,7 +279,7 @@ class Libp2pNet implements Net {
     const known = this.#sessions.get(connection.id)
     if (known) return known
     const node = connection.remotePeer.toString()
-    const session = new Session(connection, this.#hello, () => this.#standings.of(node))
+    const session = new Session(connection, this.#hello, () => this.#standings.of(node), this.#gossip)
     this.#sessions.set(connection.id, session)
     connection.addEventListener('close', () => this.#onClose(session))
     session.greeted.then(
@@ -355,6 +355,7 @@ class Libp2pNet implements Net {
       for (const session of sessions)
         if (session.isIdle && session.ageMs > STRANGER_IDLE_MS_MAX) void session.close()
     }
+    for (const session of this.#sessions.values()) session.watch.look()
   }
 
   async #connect(node: NodeId, options: OpenOptions): Promise<Session> {

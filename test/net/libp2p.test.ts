@@ -1,5 +1,5 @@
 /** The net over TCP keeps the contract; and what only it has: addresses, ports, other programs. */
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { noise } from '@libp2p/noise'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
@@ -9,7 +9,8 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import {
   GOSSIP_BYTES_MAX,
   GOSSIP_UNSENT_BYTES_MAX,
-  GOSSIP_WATCH_MS,
+  PING_MS,
+  PING_MS_MAX,
   STRANGER_IDLE_MS_MAX,
 } from '../../src/core/limit.ts'
 import { encodeAnswer, encodeHello, HELLO_PROTOCOL } from '../../src/net/hello.ts'
@@ -168,6 +169,52 @@ describe('libp2p', () => {
     return node
   }
 
+  it('[NT19] a connection over which nothing comes back is closed', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] })
+    const [a, b] = [await open(1), await open(2)]
+    // Between the two: what goes through can stop without an end, as behind a cut cable.
+    let isDark = false
+    const pass = async (ms: number): Promise<void> => {
+      for (let left = ms; left > 0; left -= 500) {
+        vi.advanceTimersByTime(Math.min(left, 500))
+        await new Promise((resume) => setImmediate(resume))
+      }
+    }
+    const proxy = createServer((near) => {
+      const far = connect({ host: '127.0.0.1', port: Number(portOf(a)) })
+      for (const [from, to] of [
+        [near, far],
+        [far, near],
+      ] as const) {
+        from.on('data', (bytes) => {
+          if (!isDark) to.write(bytes)
+        })
+        from.on('error', () => to.destroy())
+        from.on('close', () => to.destroy())
+      }
+    })
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+    const { port } = proxy.address() as AddressInfo
+    try {
+      await b.dial(`/ip4/127.0.0.1/tcp/${port}/p2p/${a.node}`)
+      await eventually(() => expect([a.peers(), b.peers()]).toEqual([[b.node], [a.node]]))
+      // The first look measures the round trip, on both sides.
+      await pass(PING_MS)
+      await eventually(() => {
+        expect(a.roundTripMs(b.node)).toBeDefined()
+        expect(b.roundTripMs(a.node)).toBeDefined()
+      })
+      isDark = true
+      await pass(PING_MS_MAX - 1)
+      expect([a.peers(), b.peers()]).toEqual([[b.node], [a.node]])
+      await pass(PING_MS * 2)
+      await eventually(() => expect([a.peers(), b.peers()]).toEqual([[], []]))
+    } finally {
+      vi.useRealTimers()
+      proxy.close()
+    }
+  })
+
   it('[NT18] a member whose gossip is dead while its connection lives is let go, to be connected anew', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     const node = await foreign()
@@ -175,9 +222,9 @@ describe('libp2p', () => {
       const b = await open(2)
       await b.dial(node.getMultiaddrs()[0]!.toString())
       await eventually(() => expect(b.peers()).toHaveLength(1))
-      vi.advanceTimersByTime(GOSSIP_WATCH_MS)
+      vi.advanceTimersByTime(PING_MS)
       expect(b.peers()).toHaveLength(1)
-      vi.advanceTimersByTime(GOSSIP_WATCH_MS)
+      vi.advanceTimersByTime(PING_MS)
       await eventually(() => expect(b.peers()).toEqual([]))
     } finally {
       vi.useRealTimers()
@@ -219,9 +266,9 @@ describe('libp2p', () => {
       a.admit(() => 'stranger')
       await b.dial(a.addresses()[0]!)
       await eventually(() => expect(a.peers()).toEqual([b.node]))
-      vi.advanceTimersByTime(STRANGER_IDLE_MS_MAX - GOSSIP_WATCH_MS)
+      vi.advanceTimersByTime(STRANGER_IDLE_MS_MAX - PING_MS)
       expect(a.peers()).toEqual([b.node])
-      vi.advanceTimersByTime(GOSSIP_WATCH_MS * 3)
+      vi.advanceTimersByTime(PING_MS * 3)
       await eventually(() => expect([a.peers(), b.peers()]).toEqual([[], []]))
     } finally {
       vi.useRealTimers()
