@@ -119,6 +119,22 @@ export function claimRank(
   return rank
 }
 
+/** Is `me` the first of them? Asked for every ready task: it ends at the first who comes before, after some four hashes however many there are. */
+export function comesFirst(
+  slot: Pick<Slot, 'run' | 'task' | 'round' | 'epoch'>,
+  me: NodeId,
+  candidates: readonly NodeId[],
+  slotsOf: SlotsOf,
+): boolean {
+  if (candidates.length <= 1) return true
+  const mine = claimScore(slot, me, slotsOf(me))
+  return candidates.every((node) => {
+    if (node === me) return true
+    const score = claimScore(slot, node, slotsOf(node))
+    return score > mine || (score === mine && node > me)
+  })
+}
+
 /** Of two results of one node for one epoch (written by two process lives), the one that counts: order-independent. */
 export function betterResult(
   a: { result: Result; incarnation: Incarnation },

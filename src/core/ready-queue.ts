@@ -94,6 +94,15 @@ export class ReadyQueue {
     }
   }
 
+  /** Somebody is gone: what was his to take is asked about again. */
+  shareAnew(): void {
+    for (const [pool, aside] of this.#aside) {
+      const heap = this.#heaps.get(pool)
+      for (const entry of aside.values()) if (isFresh(entry)) heap?.push(entry)
+    }
+    this.#aside.clear()
+  }
+
   park(entry: ReadyEntry, key: string): void {
     const list = this.#tried.get(key)
     if (list) list.push(entry)

@@ -6,7 +6,7 @@ import { sourcesOf } from './ack.ts'
 import { admit, give, roomFor, scopeKey, take } from './admit.ts'
 import type { Result } from './attempt.ts'
 import { backoffMs } from './backoff.ts'
-import { claimRank } from './claim.ts'
+import { claimRank, comesFirst } from './claim.ts'
 import { mayStart } from './derive.ts'
 import { slotKey, type VoidReason } from './fact.ts'
 import { type AttemptId, attemptId, type DurationMs, type NodeId, type Slot } from './id.ts'
@@ -106,7 +106,7 @@ function fill(state: NodeState, pool: Pool): void {
       pool.inProcess && state.live.length > 1
         ? state.ready.popMine(
             pool.name,
-            (task) => turnOf(state, task, slotOf(task)) === 'first',
+            (task) => isOwn(state, task),
             // What is another's to begin is taken by idle workers, not ahead of them.
             pool.running >= pool.concurrency,
           )
@@ -199,6 +199,15 @@ function turnOf(state: NodeState, task: TaskState, slot: Slot): number | 'first'
     (node) => node === state.me || runningOn(state, node) < state.board.nodes.get(node)!.value.slots,
   )
   return claimRank(slot, state.me, free, slotsOf)
+}
+
+/** Short for `turnOf(…) === 'first'` of a function. */
+function isOwn(state: NodeState, task: TaskState): boolean {
+  const { retry } = task.spec!
+  if (retry?.strategy === 'reassign' && task.entries.some((e) => e.node === state.me && e.result))
+    return false
+  const able = state.live.filter((node) => node === state.me || isAble(state, node, task))
+  return comesFirst(slotOf(task), state.me, able, state.board.slotsOf)
 }
 
 function isAble(state: NodeState, node: NodeId, { spec }: TaskState): boolean {
@@ -339,7 +348,10 @@ export function unregister(state: NodeState, attempt: LocalAttempt, ranMs: Durat
   state.attempts.delete(attempt.id)
   if (state.byTask.get(attempt.task) === attempt) state.byTask.delete(attempt.task)
   // The worker's own time: waiting for the disk or for a free worker says nothing about how long the next one takes.
-  attempt.pool.meanMs += ((ranMs ?? Math.max(state.now - attempt.startedAt, 0)) - attempt.pool.meanMs) / 2
+  const { pool } = attempt
+  const ran = ranMs ?? Math.max(state.now - attempt.startedAt, 0)
+  // Four short ones in a row are enough to start them many at a time.
+  pool.meanMs += (ran - pool.meanMs) * (ran < pool.meanMs ? 7 / 8 : 1 / 2)
   give(state, attempt.task, attempt.pool)
 }
 

@@ -108,6 +108,7 @@ function take(state: NodeState, input: Input): Reply {
     }
     case 'dead':
       voidHeld(state, input.node, input)
+      state.ready.shareAnew()
       fetchAgain(state)
       return OK
     case 'attempt-event':

@@ -85,6 +85,43 @@ describe('functions', () => {
     expect(node.running()).toHaveLength(2)
   })
 
+  it('[CH15] the part of a member that is gone is begun in its order, not at the end', () => {
+    const node = beside(['fn'])
+    const body = { name: 'c', slots: 1, version: '0', kinds: ['fn'] }
+    node.do({
+      type: 'facts',
+      batch: {
+        author: { node: 'node-c', incarnation: 'x' },
+        n: 1,
+        at: 1,
+        facts: [{ doc: '@cluster', collection: 'nodes', key: 'node-c/1', body }],
+      },
+    })
+    node.do({ type: 'members', live: ['node-a', 'node-b', 'node-c'] })
+    node.do({ type: 'kind', kind: 'fn', inProcess: true, concurrency: 1 })
+    node.submit(Object.fromEntries(NAMES.map((name) => [name, { kind: 'fn' }])))
+    const left = (live: readonly string[], begun: readonly string[]): string[] =>
+      NAMES.filter((task) => !begun.includes(task)).filter(
+        (task) => claimRank({ run: RUN, task, round: 1, epoch: 1 }, 'node-a', live, () => 1) === 0,
+      )
+    // Looks through the queue for what is its own, and puts the rest aside.
+    const begun = [...node.running()]
+    while (left(['node-a', 'node-b', 'node-c'], begun).length > 1) {
+      node.end(node.running()[0]!)
+      begun.push(...node.running().filter((task) => !begun.includes(task)))
+    }
+    node.do({ type: 'dead', node: 'node-b', what: 'in-process' })
+    node.do({ type: 'members', live: ['node-a', 'node-c'] })
+    const next = left(['node-a', 'node-c'], begun)
+    expect(next.length).toBeGreaterThan(3)
+    const after: string[] = []
+    while (after.length < next.length) {
+      node.end(node.running()[0]!)
+      after.push(...node.running().filter((task) => !begun.includes(task) && !after.includes(task)))
+    }
+    expect(after).toEqual(next)
+  })
+
   it('[CH15] what is more urgent goes first, whoever it is for', () => {
     const node = beside(['fn'])
     node.do({ type: 'kind', kind: 'fn', inProcess: true, concurrency: 1 })
