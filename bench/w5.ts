@@ -11,6 +11,8 @@ const TASK_MS = 100
 const CONCURRENCY = 4
 /** What the victim runs when it is hit began so recently that it cannot have ended unheard. */
 const FRESH_MS = 60
+/** Members that met a moment ago have not found each other's addresses out. */
+const ACQUAINTED_MS = 2_000
 const BACK_MS_MAX = 60_000
 const END_MS_MAX = 120_000
 
@@ -21,6 +23,7 @@ async function strike(members: number, blow: Blow, samples: Samples): Promise<vo
     const [first] = fleet.members
     const victim = fleet.members.at(-1)!
     const survivors = fleet.members.slice(0, -1)
+    await sleep(ACQUAINTED_MS)
     const { run } = await first!.ask<Submitted>({ do: 'submit', tasks: TASKS, plan: 'flat' })
     await busy(victim)
     const at = nowMs()

@@ -16,6 +16,8 @@ export interface Beat {
   readonly counter: number
   /** Members that it has not heard for too long. */
   readonly suspects: readonly NodeId[]
+  /** Members whose connection closed and whose address refuses: their process is gone, as far as this node can see. */
+  readonly refused?: readonly NodeId[]
   readonly slots: number
   readonly free: number
   /** It takes nothing new. */
@@ -60,6 +62,8 @@ interface Peer {
   /** Its in-process work was told to be lost already. */
   isHalfDead: boolean
   suspects: ReadonlySet<NodeId>
+  /** Those that it was refused by, as it says. */
+  refusers: ReadonlySet<NodeId>
   refused: { readonly at: Millis; readonly counter: number } | undefined
   /** When the rest of it counts as lost. */
   graceEndsAt: Millis
@@ -107,6 +111,7 @@ export class Presence {
         isDead: false,
         isHalfDead: false,
         suspects: NOBODY,
+        refusers: NOBODY,
         refused: undefined,
         graceEndsAt: Number.POSITIVE_INFINITY,
       })
@@ -133,9 +138,15 @@ export class Presence {
     peer.heardAt = now
     peer.isHeard = true
     peer.suspects = beat.suspects.length === 0 ? NOBODY : new Set(beat.suspects)
+    peer.refusers = beat.refused ? new Set(beat.refused) : NOBODY
     if (beat.leaving) this.#leave(peer, beat.leaving, now)
     else if (this.#isBack(peer)) revive(peer)
-    if (isLive(peer) !== this.#live.includes(beat.node) || this.#deaths.length > 0) this.#wakeAt = now
+    if (
+      isLive(peer) !== this.#live.includes(beat.node) ||
+      this.#deaths.length > 0 ||
+      beat.refused?.some((node) => this.#peers.get(node)?.refused)
+    )
+      this.#wakeAt = now
     return true
   }
 
@@ -150,13 +161,15 @@ export class Presence {
   }
 
   /**
-   * Its connection closed, and an address where this node reached that life before refuses: the process is gone, unless its beats still come by way of others.
+   * Its connection closed, and an address where this node reached that life before refuses: the process is gone, unless its beats still come by way of others. True when that is
+   * new: the others are to hear it at once.
    */
-  refused(node: NodeId, incarnation: Incarnation, now: Millis): void {
+  refused(node: NodeId, incarnation: Incarnation, now: Millis): boolean {
     const peer = this.#peers.get(node)
-    if (!peer || peer.isDead || peer.incarnation !== incarnation || peer.refused) return
+    if (!peer || peer.isDead || peer.incarnation !== incarnation || peer.refused) return false
     peer.refused = { at: now, counter: peer.counter }
     this.#wakeAt = now
+    return true
   }
 
   /** This node stood still for so long, or slept: what it did not hear meanwhile says nothing about others. */
@@ -217,6 +230,11 @@ export class Presence {
     return this.#suspects
   }
 
+  /** Into the own beat: by whom this node was refused, until their next life speaks. */
+  get refusers(): readonly NodeId[] {
+    return [...this.#peers.values()].filter((p) => p.refused && !p.isDead).map((p) => p.node)
+  }
+
   get live(): readonly NodeId[] {
     return this.#live
   }
@@ -262,11 +280,11 @@ export class Presence {
     return false
   }
 
-  /** When a refused connection is believed: at once, or when others would have passed on a beat of it. */
+  /** When a refused connection is believed: at once where nobody else is there, or another one was refused too; else when others would have passed on a beat of it. */
   #refusedAt(peer: Peer): Millis {
-    for (const other of this.#peers.values())
-      if (other !== peer && isLive(other)) return peer.heardAt + REFUSED_PERIODS * this.periodMs
-    return peer.refused!.at
+    const others = [...this.#peers.values()].filter((other) => other !== peer && isLive(other))
+    const isBelieved = others.length === 0 || others.some((other) => other.refusers.has(peer.node))
+    return isBelieved ? peer.refused!.at : peer.heardAt + REFUSED_PERIODS * this.periodMs
   }
 
   #decay(now: Millis): void {

@@ -2,6 +2,7 @@
  * How a node shows that it lives: a small signed message each period, gossiped to all members and never stored. What arrives is given on only when it is new and its author, a member,
  * signed it; what it means is `core/presence.ts`. Bytes: `PROTOCOL.md`.
  */
+import { createHash } from 'node:crypto'
 import type { DurationMs, Incarnation, NodeId } from '../core/id.ts'
 import {
   BEAT_BYTES_MAX,
@@ -28,12 +29,23 @@ const DRAINING = 1
 const STOPPING = 2
 const UPGRADING = 4
 const DIGEST = 8
+const REACH = 16
+const REFUSED = 32
+const REACH_BYTES = 8
+/** Every so many beats of a node one is passed on by all, who hears it directly or not: a way that works in one direction only is found by nobody else in time. */
+const PASSED_ON_EVERY = 4
+
+/** A beat as it is sent. */
+export interface SentBeat extends Beat {
+  /** Of the members that it is connected to, itself included: who is connected to the same ones need not pass it on. 16 hex digits. */
+  readonly reach?: string
+}
 
 /** What a node says besides who it is and which beat this is. */
 export type BeatState = Omit<Beat, 'node' | 'incarnation' | 'counter' | 'leaving'>
 
 export interface BeatsOptions {
-  readonly net: Pick<Net, 'publish' | 'subscribe'>
+  readonly net: Pick<Net, 'publish' | 'subscribe' | 'members'>
   readonly identity: Identity
   readonly incarnation: Incarnation
   readonly cluster: string
@@ -63,6 +75,8 @@ export interface BeatCounts {
 export interface Beats {
   /** Beats at once, out of turn: before a first claim, after a wake. Resolves to how many peers it was handed to. */
   beat(): Promise<number>
+  /** Everybody whom this node is connected to is connected to that one, by its last beat. */
+  isHeardByAll(node: NodeId): boolean
   /** The last beat, which says that this node goes and why. Nothing is sent after it. */
   leave(why: 'stop' | 'upgrade'): Promise<number>
   /** Sends and hears nothing more. */
@@ -87,12 +101,14 @@ export function startBeats(options: BeatsOptions): Beats {
       incarnation,
       counter: ++counter,
       ...(leaving && { leaving }),
+      reach: reachOf(identity.node, net.members()),
     }
     // A beat that could not be sent is a beat that was lost: the next one follows.
     const peers = await net.publish(BEAT_TOPIC, encodeBeat(beat, identity, cluster)).catch(() => 0)
     counts.sent++
     return peers
   }
+  const isHeardByAll = (node: NodeId) => heard.reach(node) === reachOf(identity.node, net.members())
   const turn = () => {
     undoTimer = timing.after(beatPeriodMs(members()), turn)
     void send()
@@ -105,7 +121,9 @@ export function startBeats(options: BeatsOptions): Beats {
       options.onBeat(outcome)
     }
     // A later version's beat is handed on; what nobody vouches for is not.
-    return Promise.resolve(outcome !== 'foreign' && outcome !== 'forged')
+    if (typeof outcome === 'string') return Promise.resolve(outcome !== 'foreign' && outcome !== 'forged')
+    const mustGoOn = !outcome || !isHeardByAll(outcome.node) || outcome.counter % PASSED_ON_EVERY === 0
+    return Promise.resolve(mustGoOn)
   })
   const stop = () => {
     isOver = true
@@ -114,6 +132,7 @@ export function startBeats(options: BeatsOptions): Beats {
   }
   turn()
   return {
+    isHeardByAll,
     beat: () => (isOver ? Promise.resolve(0) : send()),
     leave(why) {
       if (isOver) return Promise.resolve(0)
@@ -135,7 +154,7 @@ function hear(
   bytes: Uint8Array,
   { identity, cluster, isMember }: BeatsOptions,
   heard: HeardBeats,
-): Beat | 'unreadable' | 'foreign' | 'old' | 'forged' | undefined {
+): SentBeat | 'unreadable' | 'foreign' | 'old' | 'forged' | undefined {
   const beat = readBeat(bytes)
   if (!beat) return 'unreadable'
   if (beat.node === identity.node) return undefined
@@ -150,7 +169,7 @@ function hear(
 
 /** The newest beat of each member: lives sort by their names, beats by their counter. */
 class HeardBeats {
-  readonly #newest = new Map<NodeId, { readonly incarnation: Incarnation; readonly counter: number }>()
+  readonly #newest = new Map<NodeId, Pick<SentBeat, 'incarnation' | 'counter' | 'reach'>>()
 
   isNew({ node, incarnation, counter }: Beat): boolean {
     const newest = this.#newest.get(node)
@@ -158,19 +177,35 @@ class HeardBeats {
     return incarnation === newest.incarnation && counter > newest.counter
   }
 
-  add({ node, incarnation, counter }: Beat, isMember: (node: NodeId) => boolean): void {
-    this.#newest.set(node, { incarnation, counter })
+  reach(node: NodeId): string | undefined {
+    return this.#newest.get(node)?.reach
+  }
+
+  add({ node, incarnation, counter, reach }: SentBeat, isMember: (node: NodeId) => boolean): void {
+    this.#newest.set(node, { incarnation, counter, ...(reach === undefined ? {} : { reach }) })
     if (this.#newest.size <= MEMBERS_MAX) return
     for (const known of this.#newest.keys()) if (!isMember(known)) this.#newest.delete(known)
   }
 }
 
-export function encodeBeat(beat: Beat, identity: Identity, cluster: string): Uint8Array {
+/** Names a set of nodes. */
+export function reachOf(me: NodeId, connected: readonly NodeId[]): string {
+  const all = [me, ...connected].sort().join('\n')
+  return createHash('sha256')
+    .update(all)
+    .digest('hex')
+    .slice(0, 2 * REACH_BYTES)
+}
+
+export function encodeBeat(beat: SentBeat, identity: Identity, cluster: string): Uint8Array {
+  const refused = (beat.refused ?? []).slice(0, BEAT_SUSPECTS_MAX)
   const flags =
     (beat.draining ? DRAINING : 0) |
     (beat.leaving === 'stop' ? STOPPING : 0) |
     (beat.leaving === 'upgrade' ? UPGRADING : 0) |
-    (beat.digest === undefined ? 0 : DIGEST)
+    (beat.digest === undefined ? 0 : DIGEST) |
+    (beat.reach === undefined ? 0 : REACH) |
+    (refused.length === 0 ? 0 : REFUSED)
   const suspects = beat.suspects.slice(0, BEAT_SUSPECTS_MAX)
   const wire = new WireWriter()
     .byte(VERSION)
@@ -185,12 +220,17 @@ export function encodeBeat(beat: Beat, identity: Identity, cluster: string): Uin
     .integer(suspects.length)
   for (const node of suspects) wire.raw(readNodeId(node)!)
   if (beat.digest !== undefined) wire.hash(beat.digest)
+  if (beat.reach !== undefined) wire.raw(Buffer.from(beat.reach, 'hex'))
+  if (refused.length > 0) {
+    wire.integer(refused.length)
+    for (const node of refused) wire.raw(readNodeId(node)!)
+  }
   const body = wire.finish()
   return Buffer.concat([body, identity.sign(signable(body, cluster))])
 }
 
 /** Not verified; `undefined` when malformed. */
-export function readBeat(bytes: Uint8Array): Beat | undefined {
+export function readBeat(bytes: Uint8Array): SentBeat | undefined {
   if (bytes.length > BEAT_BYTES_MAX || bytes.length <= SIGNATURE_BYTES) return undefined
   return readWire(bytes.subarray(0, bytes.length - SIGNATURE_BYTES), (reader) => {
     if (reader.byte() !== VERSION) reader.refuse()
@@ -203,9 +243,12 @@ export function readBeat(bytes: Uint8Array): Beat | undefined {
     const protocol = [reader.integer(), reader.integer()] as const
     const suspects = reader.list(BEAT_SUSPECTS_MAX, () => nodeIdOf(reader.raw(KEY_BYTES)))
     const digest = flags & DIGEST ? reader.hash() : undefined
+    const reach = flags & REACH ? Buffer.from(reader.raw(REACH_BYTES)).toString('hex') : undefined
+    const refused =
+      flags & REFUSED ? reader.list(BEAT_SUSPECTS_MAX, () => nodeIdOf(reader.raw(KEY_BYTES))) : undefined
     const isSound =
       INCARNATION.test(incarnation) && slots <= SLOTS_MAX && free <= slots && protocol[0] <= protocol[1]
-    if (!isSound || flags > 15 || (flags & STOPPING && flags & UPGRADING)) reader.refuse()
+    if (!isSound || flags > 63 || (flags & STOPPING && flags & UPGRADING)) reader.refuse()
     return {
       node,
       incarnation,
@@ -218,6 +261,8 @@ export function readBeat(bytes: Uint8Array): Beat | undefined {
       ...(flags & STOPPING ? { leaving: 'stop' as const } : {}),
       ...(flags & UPGRADING ? { leaving: 'upgrade' as const } : {}),
       ...(digest === undefined ? {} : { digest }),
+      ...(reach === undefined ? {} : { reach }),
+      ...(refused === undefined ? {} : { refused }),
     }
   })
 }

@@ -24,6 +24,8 @@ export interface GossipOptions {
   readonly replica: Replica
   readonly sync: Sync
   readonly conduct: Conduct
+  /** Everybody whom this node could hand something of that author on to is connected to the author. Default: never. */
+  readonly isHeardByAll?: (author: NodeId) => boolean
   readonly timing?: Timing
 }
 
@@ -35,7 +37,7 @@ export interface Gossip {
 
 /** Starts at once. */
 export function createGossip(options: GossipOptions): Gossip {
-  const { net, replica, sync, conduct } = options
+  const { net, replica, sync, conduct, isHeardByAll = () => false } = options
   const timing = options.timing ?? SYSTEM_TIMING
   const quota = new GossipQuota()
   let queuedBytes = 0
@@ -59,7 +61,7 @@ export function createGossip(options: GossipOptions): Gossip {
       switch (verdict.type) {
         case 'taken':
         case 'known':
-          return true
+          return mustGoOn(replica.authorOf(frame), from)
         case 'gap':
           sync.pullRange(verdict, from)
           // Signed and in its place: others may have what is missing before it.
@@ -77,6 +79,10 @@ export function createGossip(options: GossipOptions): Gossip {
       queuedBytes -= frame.length
     }
   }
+
+  /** Authors publish to all they are connected to. Without this each frame went around three times more, which is most of what a busy cluster of sixteen did. */
+  const mustGoOn = (author: NodeId | undefined, from: NodeId): boolean =>
+    author !== from || !isHeardByAll(author)
 
   const announced = (head: ChainHead, from: NodeId): boolean => {
     const known = replica
@@ -104,7 +110,7 @@ export function createGossip(options: GossipOptions): Gossip {
       case 'frame':
         return ingest(message.frame, from)
       case 'announce':
-        return announced(message.head, from)
+        return announced(message.head, from) && mustGoOn(message.head.node, from)
       case 'unknown':
         return true
       case undefined:

@@ -9,6 +9,7 @@ import {
   CONNECT_ALL_MAX,
   CONNECT_SOME,
   DIALS_MAX,
+  PROVE_MS,
   REDIAL_MS_MAX,
   REDIAL_MS_MIN,
 } from '../core/limit.ts'
@@ -202,7 +203,7 @@ class Loop implements Redial {
     if (this.#isClosed || !this.#options.onRefused || member.isProving || member.answered.length > 0) return
     if (member.addresses.length === 0 || !this.#net.peers().includes(node)) return
     member.isProving = true
-    const undo = this.#timing.after(jittered(REDIAL_MS_MIN, this.#timing), () => {
+    const undo = this.#timing.after(jittered(PROVE_MS, this.#timing), () => {
       this.#proofs.delete(undo)
       void this.#prove(node, member)
     })

@@ -44,6 +44,8 @@ export interface Replica {
   heads(doc: DocId): readonly ChainHead[]
   /** Frames `from`..`to` of a chain as they were signed, in order; ends early where this store knows no more. */
   range(chain: ChainId, from: number, to: number): AsyncIterable<Uint8Array>
+  /** Whose frame these bytes say they are; nothing is checked. */
+  authorOf(frame: Uint8Array): NodeId | undefined
   /** One frame from gossip or a direct stream: checked whole, signature included. */
   ingest(frame: Uint8Array): Promise<IngestVerdict>
   /**

@@ -46,7 +46,9 @@ export interface Sync {
   pullRange(range: Range, node: NodeId): void
   /** Resolves when one member was pulled from completely, or the span is over. Ask before the first write after a start. */
   firstSync(timeoutMs: DurationMs): Promise<FirstSync>
-  /** When all that a member had was last taken, by `Timing.now`; `undefined` when not since it connected. */
+  /** What a member said of all it knows, which spares asking it: `Replica.digest`. */
+  heard(node: NodeId, digest: string): void
+  /** When all that a member had was last taken, or it said that it has the same, by `Timing.now`; `undefined` when not since it connected. */
   syncedWith(node: NodeId): Millis | undefined
   close(): Promise<void>
 }
@@ -76,6 +78,7 @@ class AntiEntropy implements Sync, PullBoard {
   readonly #refused = new Map<string, { n: number; head: string; at: Millis }>()
   readonly #proofs = new Set<string>()
   readonly #synced = new Map<NodeId, Millis>()
+  readonly #heard = new Map<NodeId, { readonly digest: string; readonly at: Millis }>()
   readonly #waiting = new Set<(node: NodeId) => void>()
   readonly #undo: (() => void)[]
   #stopRound: () => void = () => undefined
@@ -120,6 +123,10 @@ class AntiEntropy implements Sync, PullBoard {
       )
       this.#waiting.add(onSynced)
     })
+  }
+
+  heard(node: NodeId, digest: string): void {
+    if (this.#net.members().includes(node)) this.#heard.set(node, { digest, at: this.#timing.now() })
   }
 
   syncedWith(node: NodeId): Millis | undefined {
@@ -167,11 +174,20 @@ class AntiEntropy implements Sync, PullBoard {
 
   #nextRound(): void {
     this.#stopRound = this.#timing.after(jittered(this.#options.intervalMs ?? SYNC_MS, this.#timing), () => {
-      const members = this.#net.members()
-      const node = members[Math.floor(this.#timing.random() * members.length)]
+      const others = this.#net.members().filter((node) => !this.#isSame(node))
+      const node = others[Math.floor(this.#timing.random() * others.length)]
       if (node !== undefined) this.pull(node)
       this.#nextRound()
     })
+  }
+
+  /** It was pulled from before, and has said a moment ago that it has what is here. */
+  #isSame(node: NodeId): boolean {
+    const heard = this.#heard.get(node)
+    if (!heard || !this.#synced.has(node)) return false
+    if (this.#timing.now() - heard.at > SYNC_MS || heard.digest !== this.replica.digest()) return false
+    this.#synced.set(node, this.#timing.now())
+    return true
   }
 
   #want(node: NodeId, full: boolean, range?: Range): void {
@@ -259,5 +275,6 @@ class AntiEntropy implements Sync, PullBoard {
   #forget(node: NodeId): void {
     this.#wanted.delete(node)
     this.#synced.delete(node)
+    this.#heard.delete(node)
   }
 }

@@ -169,9 +169,11 @@ export class Cluster {
       conduct,
       onFault: (node, error) => this.#news.syncFailed(node, error, sync.syncedWith(node)),
     })
-    const gossip = createGossip({ net, replica, sync, conduct })
     const post = engine.loop.offer.bind(engine.loop)
-    const liveness = new Liveness({ net, identity, cluster: this.id, clock, state: engine.state, post, say })
+    const { state } = engine
+    const liveness = new Liveness({ net, identity, cluster: this.id, clock, state, replica, sync, post, say })
+    const isHeardByAll = (node: NodeId): boolean => liveness.isHeardByAll(node)
+    const gossip = createGossip({ net, replica, sync, conduct, isHeardByAll })
     const redial = createRedial({
       net,
       members: () => this.#others(engine),
@@ -181,7 +183,7 @@ export class Cluster {
     const witness = new Witness({
       git: this.#options.git,
       objects: this.objects,
-      state: engine.state,
+      state,
       say,
       onMismatch: (message) => {
         this.#alarms.add(message)

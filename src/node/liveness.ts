@@ -7,6 +7,8 @@ import { type Beat, Presence } from '../core/presence.ts'
 import { type Beats, startBeats } from '../net/beat.ts'
 import type { Identity } from '../net/identity.ts'
 import type { Net } from '../net/net.ts'
+import type { Replica } from '../net/replica.ts'
+import type { Sync } from '../net/sync.ts'
 import type { Clock } from './clock.ts'
 
 export interface LivenessOptions {
@@ -15,6 +17,9 @@ export interface LivenessOptions {
   readonly cluster: string
   readonly clock: Clock
   readonly state: NodeState
+  /** Beats tell what is known here, and what others know. */
+  readonly replica: Pick<Replica, 'digest'>
+  readonly sync: Pick<Sync, 'heard'>
   readonly post: (input: Input) => void
   readonly say: (level: 'info' | 'warn' | 'error', message: string) => void
 }
@@ -57,6 +62,10 @@ export class Liveness {
     return this.#presence.suspects.includes(node) || !this.#presence.live.includes(node) ? 'silent' : 'live'
   }
 
+  isHeardByAll(node: NodeId): boolean {
+    return this.#beats.isHeardByAll(node)
+  }
+
   get live(): readonly NodeId[] {
     return this.#presence.live
   }
@@ -70,7 +79,8 @@ export class Liveness {
   refused(node: NodeId): void {
     const incarnation = this.#lives.get(node)
     if (incarnation === undefined) return
-    this.#presence.refused(node, incarnation, this.#options.clock.now())
+    // Said at once: whom two were refused by is gone, and nobody waits for his beats any more.
+    if (this.#presence.refused(node, incarnation, this.#options.clock.now())) void this.#beats.beat()
     this.#turn()
   }
 
@@ -102,12 +112,15 @@ export class Liveness {
   #said(): Omit<Beat, 'node' | 'incarnation' | 'counter' | 'leaving'> {
     const { state } = this.#options
     const { slots } = state.options
+    const refused = this.#presence.refusers
     return {
       suspects: this.#presence.suspects,
+      ...(refused.length > 0 ? { refused } : {}),
       slots,
       free: Math.max(0, slots - state.attempts.size),
       ...(state.draining ? { draining: true as const } : {}),
       protocol: [PROTOCOL_MIN, PROTOCOL_MAX],
+      digest: this.#options.replica.digest(),
     }
   }
 
@@ -115,6 +128,7 @@ export class Liveness {
     if (this.#isOver) return
     if (!this.#presence.beat(beat, this.#options.clock.now())) return
     this.#lives.set(beat.node, beat.incarnation)
+    if (beat.digest !== undefined) this.#options.sync.heard(beat.node, beat.digest)
     if (this.#presence.wakeAt <= this.#options.clock.now()) this.#turn()
   }
 

@@ -148,20 +148,23 @@ export class Life {
     replica.onOwnFrame((bytes) => options.witness.written(this, bytes))
     replica.onCut(({ node: author }) => this.end(`frames of ${author} do not count any more`))
     this.net.admit((peer) => (this.#isMember(peer) ? 'member' : 'denied'))
+    const spread = new Spread({
+      net: this.net,
+      machine,
+      replica,
+      dice: options.dice.fork(),
+      onDiskFault: (code) => this.end(code),
+    })
+    this.#spread = spread
     this.#pulse = new Pulse({
       node,
       author: this.author,
       net: this.net,
       machine: this.machine,
       free: () => SLOTS - this.machine.agents.size,
+      digest: () => replica.digest(),
+      onDigest: (peer, digest) => spread.heard(peer, digest),
       offer: (input) => this.post(input),
-    })
-    this.#spread = new Spread({
-      net: this.net,
-      machine,
-      replica,
-      dice: options.dice.fork(),
-      onDiskFault: (code) => this.end(code),
     })
     this.#follow()
     // Who founds a cluster has nobody to ask.

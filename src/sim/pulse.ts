@@ -13,6 +13,8 @@ export interface PulseOptions {
   readonly net: SimNet
   readonly machine: Machine
   readonly free: () => number
+  readonly digest: () => string
+  readonly onDigest: (node: NodeId, digest: string) => void
   readonly offer: (input: Input) => void
 }
 
@@ -67,6 +69,7 @@ export class Pulse {
     const beat = BEATS.get(bytes)
     if (!beat || !this.#presence.beat(beat, this.#now())) return
     this.#lives.set(beat.node, beat.incarnation)
+    this.#options.onDigest(beat.node, beat.digest!)
     if (this.#presence.wakeAt <= this.#now()) this.#tick()
   }
 
@@ -76,26 +79,33 @@ export class Pulse {
     if (incarnation === undefined) return
     this.#options.net.dial(`/memory/p2p/${node}`).catch((error: unknown) => {
       if (this.#isOver || !isOrchError(error) || error.context.refused !== true) return
-      this.#presence.refused(node, incarnation, this.#now())
+      if (this.#presence.refused(node, incarnation, this.#now())) this.#say()
       this.#tick()
     })
   }
 
-  #beat(): void {
-    const { author, machine, net, free } = this.#options
-    const due = this.#now()
-    const slept = machine.clock.clock.wake()
+  #say(): void {
+    const { author, net, free, digest } = this.#options
     const beat: Beat = {
       ...author,
       counter: ++this.#counter,
       suspects: this.#presence.suspects,
+      refused: this.#presence.refusers,
       slots: 2,
       free: free(),
       protocol: [PROTOCOL_MIN, PROTOCOL_MAX],
+      digest: digest(),
     }
     const bytes = new Uint8Array(1)
     BEATS.set(bytes, beat)
     void net.publish(QUIET_TOPIC, bytes)
+  }
+
+  #beat(): void {
+    const { machine } = this.#options
+    const due = this.#now()
+    const slept = machine.clock.clock.wake()
+    this.#say()
     const late = Math.max(slept, due - this.#dueAt)
     if (late > 0) this.#presence.tickLate(late, this.#now())
     this.#tick()

@@ -1,5 +1,6 @@
 /** How frames reach the other members: the real gossip and the real anti-entropy, in the time of one machine. */
 import { isOrchError } from '../core/error.ts'
+import type { NodeId } from '../core/id.ts'
 import { FIRST_SYNC_MS_MAX } from '../core/limit.ts'
 import { Conduct } from '../net/conduct.ts'
 import { createGossip, type Gossip } from '../net/gossip.ts'
@@ -45,6 +46,10 @@ export class Spread {
   /** Before the first write: what others know, as far as they can be reached. */
   async first(): Promise<void> {
     await this.#sync.firstSync(FIRST_SYNC_MS_MAX)
+  }
+
+  heard(node: NodeId, digest: string): void {
+    this.#sync.heard(node, digest)
   }
 
   close(): void {

@@ -6,7 +6,7 @@
  *
  * One frame is dealt with at a time, in the order of the calls. No clock, timer or randomness: a simulation runs it as it is.
  */
-import { type Author, type DocId, isSameAuthor } from '../core/id.ts'
+import { type Author, type DocId, isSameAuthor, type NodeId } from '../core/id.ts'
 import { CHAINS_MAX, PARKED_BYTES_MAX, PROOFS_TOLD_MAX } from '../core/limit.ts'
 import {
   type Chain,
@@ -90,6 +90,11 @@ export class FrameReplica {
   async *range(id: ChainId, from: number, to: number): AsyncGenerator<Uint8Array> {
     const last = Math.min(to, this.#chains.find(id)?.n ?? 0)
     for await (const frames of this.#options.disk.read(id, Math.max(1, from), last)) yield* frames
+  }
+
+  authorOf(bytes: Uint8Array): NodeId | undefined {
+    const reading = readFrame(bytes)
+    return reading.ok ? reading.frame.node : undefined
   }
 
   ingest(bytes: Uint8Array): Promise<FrameVerdict> {

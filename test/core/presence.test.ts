@@ -223,6 +223,43 @@ describe('the fast path', () => {
     expect(p.presence.live).toEqual(['a', 'b', 'me'])
   })
 
+  it('[PR6] two who were refused are enough, whoever was first', () => {
+    const o = new Observer('a', 'b', 'c').until(5_000, ['a', 'b', 'c'])
+    expect(o.presence.refused('a', '1', o.now)).toBe(true)
+    expect(o.presence.refused('a', '1', o.now)).toBe(false)
+    o.tick()
+    expect([o.presence.refusers, o.deaths]).toEqual([['a'], []])
+    o.beat('b', { refused: ['a'] })
+    expect(o.deaths).toEqual(['a/1 in-process at 5000'])
+    // Still told: a third one needs a second.
+    expect(o.presence.refusers).toEqual(['a'])
+    const p = new Observer('a', 'b', 'c').until(5_000, ['a', 'b', 'c'])
+    p.beat('c', { refused: ['a'] })
+    expect([p.presence.refusers, p.deaths]).toEqual([[], []])
+    p.presence.refused('a', '1', p.now)
+    p.tick()
+    expect(p.deaths).toEqual(['a/1 in-process at 5000'])
+  })
+
+  it('[PR6] what others were refused by counts for nothing where this node was not, or from the dead, or when it is over', () => {
+    const o = new Observer('a', 'b', 'c')
+    o.until(60_000, ['a', 'b', 'c'], { refused: ['a'] })
+    expect(o.deaths).toEqual([])
+    // b says it no longer.
+    o.hear('b', 'c')
+    o.presence.refused('a', '1', o.now)
+    o.tick()
+    expect(o.deaths).toEqual([])
+    const p = new Observer('a', 'b', 'c', 'd').until(5_000, ['a', 'b', 'c', 'd'])
+    p.beat('b', { refused: ['a'], leaving: 'stop' })
+    p.presence.refused('a', '1', p.now)
+    p.tick()
+    expect(p.deaths).toEqual(['b/1 all at 5000'])
+    p.beat('a')
+    p.beat('a')
+    expect(p.presence.refusers).toEqual([])
+  })
+
   it('[PR6] a refusal says nothing of another life, and a next life in time adopts', () => {
     const o = new Observer('a').until(5_000, ['a'])
     o.presence.refused('a', '0', o.now)

@@ -9,7 +9,9 @@ import {
   type Beats,
   beatPeriodMs,
   encodeBeat,
+  reachOf,
   readBeat,
+  type SentBeat,
   startBeats,
 } from '../../src/net/beat.ts'
 import { createLibp2pNet } from '../../src/net/libp2p.ts'
@@ -32,7 +34,7 @@ afterEach(async () => {
 })
 
 /** A listener on a wire of the test's own. */
-function ear(isMember = (_node: string) => true) {
+function ear(isMember = (_node: string) => true, connected: readonly string[] = []) {
   let listener: GossipListener = () => {}
   const heard: Beat[] = []
   const sent: Uint8Array[] = []
@@ -49,6 +51,7 @@ function ear(isMember = (_node: string) => true) {
           listener = () => {}
         }
       },
+      members: () => connected,
     },
     identity: identity(2),
     incarnation: LIFE,
@@ -63,15 +66,17 @@ function ear(isMember = (_node: string) => true) {
   return { beats, heard, sent, timing, hear: (bytes: Uint8Array) => listener(bytes, 'somebody') }
 }
 
-const bytesOf = (change: Partial<Beat> = {}, by = author, cluster = CLUSTER) =>
+const bytesOf = (change: Partial<SentBeat> = {}, by = author, cluster = CLUSTER) =>
   encodeBeat({ ...BEAT, node: by.node, ...change }, by, cluster)
 
 describe('a beat', () => {
   it('[BE1] is read as it was written', () => {
-    const beats: Partial<Beat>[] = [
+    const beats: Partial<SentBeat>[] = [
       {},
       { draining: true, leaving: 'stop', digest: 'ab'.repeat(32) },
       { leaving: 'upgrade', suspects: [identity(3).node, identity(4).node], counter: 2 ** 40 },
+      { refused: [identity(3).node], reach: '0123456789abcdef' },
+      { refused: [identity(4).node, identity(5).node], digest: 'ab'.repeat(32) },
     ]
     for (const change of beats) expect(readBeat(bytesOf(change))).toEqual({ ...BEAT, ...change })
     expect(bytesOf().length).toBeLessThan(150)
@@ -122,7 +127,7 @@ describe('a beat', () => {
 
   it('[BE3] every flipped bit is noticed', async () => {
     const { hear, heard } = ear()
-    const bytes = bytesOf({ suspects: [identity(3).node], digest: 'cd'.repeat(32) })
+    const bytes = bytesOf({ suspects: [identity(3).node], refused: [author.node], reach: 'ef'.repeat(8) })
     for (let i = 0; i < bytes.length * 8; i++) {
       const altered = Uint8Array.from(bytes)
       altered[i >> 3]! ^= 1 << (i & 7)
@@ -133,12 +138,29 @@ describe('a beat', () => {
     expect(heard).toHaveLength(1)
   })
 
+  it('[BE7] is not passed on by who is connected to the same members, but every fourth one', async () => {
+    const others = [author.node, identity(4).node]
+    const { hear, heard } = ear(() => true, others)
+    const same = reachOf(author.node, [identity(2).node, identity(4).node])
+    expect(await hear(bytesOf({ counter: 1, reach: same }))).toBe(false)
+    expect(await hear(bytesOf({ counter: 4, reach: same }))).toBe(true)
+    expect(await hear(bytesOf({ counter: 5, reach: same }))).toBe(false)
+    expect(await hear(bytesOf({ counter: 6, reach: reachOf(author.node, [identity(2).node]) }))).toBe(true)
+    expect(await hear(bytesOf({ counter: 7 }))).toBe(true)
+    expect(heard).toHaveLength(5)
+  })
+
   it('[BE4] 10,000 damaged messages never throw', () => {
-    const sound = bytesOf({ suspects: [identity(3).node], digest: 'cd'.repeat(32) })
+    const sound = bytesOf({
+      suspects: [identity(3).node],
+      refused: [identity(4).node],
+      reach: 'ef'.repeat(8),
+      digest: 'cd'.repeat(32),
+    })
     fc.assert(
       fc.property(
-        fc.array(fc.tuple(fc.nat(200), fc.nat(255)), { maxLength: 6 }),
-        fc.nat(260),
+        fc.array(fc.tuple(fc.nat(250), fc.nat(255)), { maxLength: 6 }),
+        fc.nat(310),
         fc.uint8Array({ maxLength: 40 }),
         (changes, length, tail) => {
           const bytes = Buffer.concat([sound.subarray(0, length), tail])

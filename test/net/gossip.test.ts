@@ -10,8 +10,15 @@ import {
   PEER_REFUSED_MS,
 } from '../../src/core/limit.ts'
 import { Conduct } from '../../src/net/conduct.ts'
+import { createGossip } from '../../src/net/gossip.ts'
+import { encodeAnnounce, encodeFrame } from '../../src/net/gossip-message.ts'
 import { GossipQuota } from '../../src/net/gossip-quota.ts'
 import { createMemoryNetwork } from '../../src/net/memory.ts'
+import type { GossipListener, Net } from '../../src/net/net.ts'
+import type { ChainHead } from '../../src/net/replica.ts'
+import type { Sync } from '../../src/net/sync.ts'
+import { openBoard } from '../store/board.ts'
+import { author as createAuthor, kv } from '../store/contract.ts'
 import { identity } from './contract.ts'
 import { createVirtualTime } from './virtual-time.ts'
 
@@ -52,6 +59,49 @@ describe('gossip', () => {
     expect(quota.take('a', 1, 60_000)).toBe('drop')
     quota.forget('a')
     expect(quota.take('a', 1, 60_000)).toBe('pass')
+  })
+
+  it('[GO4] what its author handed to all is not handed on; what came another way is, or when the author does not reach all', async () => {
+    const [me, author, other] = [1, 2, 3].map((n) => identity(n).node) as [string, string, string]
+    let hear: GossipListener = () => undefined
+    const net = {
+      ...createMemoryNetwork().join({ node: me }),
+      members: () => [author, other],
+      onPeer: () => () => {},
+      subscribe: (_topic: string, listener: GossipListener) => {
+        hear = listener
+        return () => {}
+      },
+    } as unknown as Net
+    const board = await openBoard({ author: { node: me, incarnation: createAuthor().incarnation } })
+    const far = await openBoard({ author: { node: author, incarnation: createAuthor().incarnation } })
+    const reached = new Set<string>()
+    const sync = { pullRange: () => {} } as unknown as Sync
+    const conduct = new Conduct({ net })
+    const gossip = createGossip({
+      net,
+      replica: board.replica,
+      sync,
+      conduct,
+      isHeardByAll: (node) => reached.has(node),
+    })
+    const frames: Uint8Array[] = []
+    const heads: ChainHead[] = []
+    far.replica.onOwnFrame((frame, head) => {
+      frames.push(encodeFrame(frame))
+      heads.push(head)
+    })
+    for (let i = 0; i < 3; i++) await far.store.put([kv(`k${i}`, null)], 5).durable
+    expect(await hear(frames[0]!, author)).toBe(true)
+    reached.add(author)
+    expect(await hear(frames[1]!, author)).toBe(false)
+    // The author's connection to the other one broke a moment ago, and somebody else hands it on.
+    expect(await hear(frames[2]!, other)).toBe(true)
+    expect(await hear(encodeAnnounce(heads[2]!), author)).toBe(false)
+    expect(await hear(encodeAnnounce(heads[2]!), other)).toBe(true)
+    expect(board.replica.digest()).toBe(far.replica.digest())
+    gossip.close()
+    await Promise.all([board.store.close(), far.store.close()])
   })
 
   it('[SY7] faults count for the span of a refusal; then the peer may come again', async () => {

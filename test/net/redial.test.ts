@@ -1,7 +1,13 @@
 /** The redial loop under a virtual clock: everybody is connected again, however long it was away, and nobody is asked too often. */
 import { afterEach, describe, expect, it } from 'vitest'
 import type { NodeId } from '../../src/core/id.ts'
-import { CONNECT_ALL_MAX, CONNECT_SOME, PING_MS_MAX, REDIAL_MS_MAX } from '../../src/core/limit.ts'
+import {
+  CONNECT_ALL_MAX,
+  CONNECT_SOME,
+  PING_MS_MAX,
+  REDIAL_MS_MAX,
+  REDIAL_MS_MIN,
+} from '../../src/core/limit.ts'
 import { createMemoryNetwork, type MemoryNetwork } from '../../src/net/memory.ts'
 import type { Net } from '../../src/net/net.ts'
 import { createRedial, type Redial, type RedialOptions } from '../../src/net/redial.ts'
@@ -104,7 +110,7 @@ describe('redial', () => {
     expect(refused).toEqual([])
     const closedAt = time.now()
     await b.close()
-    await time.pass(100)
+    await time.pass(REDIAL_MS_MIN / 2)
     expect(refused.map(([node]) => node)).toEqual([b.node])
     expect(refused[0]![1] - closedAt).toBeLessThan(100)
   })

@@ -134,6 +134,38 @@ describe('sync under a virtual clock', () => {
     await time.until(() => same(members) && frames(members[0]!) === 100, 60_000)
   })
 
+  it('[SY10] who says that it has the same is not asked, until it says otherwise or says nothing', async () => {
+    start(12)
+    const [a, b] = [await join(1, { gossip: false }), await join(2, { gossip: false })]
+    let asked = 0
+    const open = a.net.open.bind(a.net)
+    a.net.open = (...args) => {
+      asked++
+      return open(...args)
+    }
+    const spend = async (seconds: number, digest?: string): Promise<number> => {
+      const before = asked
+      for (let i = 0; i < seconds; i++) {
+        if (digest !== undefined) a.sync.heard(b.node, digest)
+        await time.pass(1_000)
+      }
+      return asked - before
+    }
+    await write(b, 'first')
+    await connect(a, b)
+    await time.until(() => same([a, b]), 1_000)
+    const before = b.board.replica.digest()
+    expect(await spend(60, before)).toBe(0)
+    expect(time.now() - a.sync.syncedWith(b.node)!).toBeLessThan(6_000)
+    // Its word is a moment old, and then too old.
+    await write(b, 'second')
+    expect(await spend(20)).toBeGreaterThan(1)
+    expect(same([a, b])).toBe(true)
+    await write(b, 'third')
+    expect(await spend(20, b.board.replica.digest())).toBe(1)
+    expect(same([a, b])).toBe(true)
+  })
+
   it('[SY3] 3 nodes, 2,000 frames, 30 % loss, a partition and a restart in the middle: all the same', async () => {
     for (const seed of [3, 4]) {
       start(seed)
