@@ -183,14 +183,11 @@ function slotOf(task: TaskState): Slot {
  */
 function turnOf(state: NodeState, task: TaskState, slot: Slot): number | 'first' {
   if (state.live.length <= 1) return 'first'
-  const { kind, retry } = task.spec!
-  const able = state.live.filter((node) => node === state.me || isAble(state, node, task))
+  const { kind } = task.spec!
+  const able = ableFor(state, task)
   const slotsOf = state.board.slotsOf
   const place = claimRank(slot, state.me, able, slotsOf)
-  // A failure here says try elsewhere: R62's reassign goes to the back of the row.
-  const failedHere =
-    retry?.strategy === 'reassign' && task.entries.some((e) => e.node === state.me && e.result)
-  if (failedHere) return place + able.length
+  if (mustGoElsewhere(state, task)) return place + able.length
   // A function is over before others hear that it runs: who looks full is not.
   if (state.kinds.get(kind)?.inProcess) return place === 0 ? 'first' : place
   // Later somebody may have begun already, who saw that there was no room here.
@@ -203,11 +200,20 @@ function turnOf(state: NodeState, task: TaskState, slot: Slot): number | 'first'
 
 /** Short for `turnOf(…) === 'first'` of a function. */
 function isOwn(state: NodeState, task: TaskState): boolean {
-  const { retry } = task.spec!
-  if (retry?.strategy === 'reassign' && task.entries.some((e) => e.node === state.me && e.result))
-    return false
-  const able = state.live.filter((node) => node === state.me || isAble(state, node, task))
-  return comesFirst(slotOf(task), state.me, able, state.board.slotsOf)
+  return (
+    !mustGoElsewhere(state, task) &&
+    comesFirst(slotOf(task), state.me, ableFor(state, task), state.board.slotsOf)
+  )
+}
+
+/** A failure here says try elsewhere: R62's reassign goes to the back of the row. */
+function mustGoElsewhere(state: NodeState, { spec, entries }: TaskState): boolean {
+  return spec!.retry?.strategy === 'reassign' && entries.some((e) => e.node === state.me && e.result)
+}
+
+/** Members that could ever take it, this node among them. */
+function ableFor(state: NodeState, task: TaskState): NodeId[] {
+  return state.live.filter((node) => node === state.me || isAble(state, node, task))
 }
 
 function isAble(state: NodeState, node: NodeId, { spec }: TaskState): boolean {
