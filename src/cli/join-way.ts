@@ -11,8 +11,11 @@ import { line } from './text.ts'
 
 const HINT = 'give the token that `orch-node invite` printed, or the address of a member: HOST:PORT'
 
+/** How every invitation begins, however it was pasted. */
+const INVITATION = /^orch\d+-/i
+
 /**
- * A token as it was given, or the multiaddr of an address. Whether a token is good only the node can say.
+ * A token as it was given, or the multiaddr of an address. Whether a token is good only the node can say; what is none is said before a node is started for it.
  *
  * @throws ORCH_USAGE naming its source
  */
@@ -22,8 +25,9 @@ export function readWay(text: string, source: string): string {
   if (way.length > JOIN_WAY_CHARS_MAX)
     throw usage(`${source} has more than ${JOIN_WAY_CHARS_MAX} characters: it is no invitation`, HINT)
   // No invitation has a colon or a slash in it.
-  if (!/[:/]/.test(way)) return way
-  const address = readAddress(way)
+  const isAddress = /[:/]/.test(way)
+  if (!isAddress && INVITATION.test(way.replace(/[\s\u200b]+/g, ''))) return way
+  const address = isAddress ? readAddress(way) : undefined
   if (address === undefined) throw usage(`${source} is neither an invitation nor an address`, HINT)
   return address
 }

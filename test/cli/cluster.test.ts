@@ -278,6 +278,7 @@ it.each([
   [['join', '--token-file', 'none'], 'none cannot be read: ENOENT'],
   [['join', '--token-file', '-'], 'standard input is empty'],
   [['join', 'box:port'], 'neither an invitation nor an address'],
+  [['join', 'abc'], 'neither an invitation nor an address'],
   [['invite', '--role', 'king'], 'Allowed choices are observer, worker, planner, integrator, admin'],
   [['invite', '--ttl', 'soon'], '--ttl is a duration'],
   [['invite', '--ttl', '0'], '--ttl is a time from now on'],

@@ -196,7 +196,7 @@ describe('where a node listens and what it joins', () => {
   })
 
   it('[CL22] what is wrong with a way in is said without repeating it', () => {
-    const wrong = [`${TOKEN}:x`, `${TOKEN}/..`, `${TOKEN}${'a'.repeat(5_000)}`]
+    const wrong = [`${TOKEN}:x`, `${TOKEN}/..`, `${TOKEN}${'a'.repeat(5_000)}`, TOKEN.slice(4), 'box-lab']
     writeFileSync(join(dir, 'wrong'), wrong[0]!)
     writeFileSync(join(dir, 'long'), TOKEN.repeat(1_000))
     const tries = [
