@@ -1,22 +1,8 @@
-/** Commits for ever and prints the number of each commit once it is durable. Killed by its parent. Arguments: data directory, incarnation. */
-import { writeSync } from 'node:fs'
+/** Commits to a journal. Arguments: data directory, incarnation. */
 import { openFileStore } from '../../../src/store/file.ts'
+import { commitForEver } from './commit-for-ever.ts'
 
 const [dataDir, incarnation] = process.argv.slice(2) as [string, string]
 const store = await openFileStore({ dataDir, author: { node: 'node-a', incarnation } })
 
-async function worker(name: string, facts: number): Promise<never> {
-  for (let i = 0; ; i++) {
-    const list = Array.from({ length: facts }, (_, k) => ({
-      doc: 'run-1',
-      collection: 'kv' as const,
-      key: `${name}-${i}/${k}`,
-      body: { text: 'x'.repeat((i * 37) % 400) },
-    }))
-    const { n, durable } = store.put(list, i)
-    await durable
-    writeSync(1, `${n} ${name}-${i} ${facts}\n`)
-  }
-}
-
-await Promise.all([worker('a', 1), worker('b', 3), worker('c', 40), worker('d', 2_000)])
+await commitForEver(store, () => 'run-1')
