@@ -372,10 +372,9 @@ export const SYNC_REFUSED_KEPT_MAX = 10_000
 /** Up to so many members a node keeps a connection to each, beyond that to a few at random. */
 export const CONNECT_ALL_MAX = 20
 export const CONNECT_SOME = 8
-/** A member that does not answer is tried again after a span that doubles from the first to the second value. */
+/** A member that does not answer is tried again after a span that doubles from the first to the second value; who came in by itself is dialled at its own address after the third. */
 export const REDIAL_MS_MIN = 125
 export const REDIAL_MS_MAX = 30_000
-/** Who came in by itself is dialled at its own address after so long: dials of both sides at the same time have met by then. */
 export const PROVE_MS = 100
 /** Dials under way at once. */
 export const DIALS_MAX = 16
